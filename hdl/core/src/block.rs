@@ -1,0 +1,202 @@
+//! The [`Block`] trait: everything that is known of one layer, neuron, engine or stream element.
+
+use std::fmt::Debug;
+use std::ops::{Add, Mul};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::diag::Diagnostic;
+use crate::kernel::Kernel;
+use crate::schedule::{Schedule, Timing};
+use crate::target::Target;
+use crate::tensor::TensorType;
+
+/// The seeded generator that random tests draw from.
+pub type Rng = rand::rngs::SmallRng;
+
+/// A kind of hardware, and what it computes. Implemented once, in the block's own folder.
+///
+/// No method has a default body: a forgotten cost is a compile error, not a zero. [`Block::step`] is the definition, written
+/// from the paper's equation; [`Block::body`] is the hardware. Tests hold one against the other for every block.
+///
+/// Parameters that follow from the layer before need not be written in a network: a field `input` (a [`TensorType`]) and a
+/// field `input_lanes` are filled in with what that layer delivers.
+pub trait Block: Sized + Sync + Send + 'static {
+    /// What a network sets. `#[serde(deny_unknown_fields)]`, every field documented.
+    type Params: Serialize + DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + Sync + Send;
+    /// What lives from one time step to the next, and scratch space that `step` would otherwise allocate.
+    type State: Clone + Debug + PartialEq + Send;
+    /// Folder name under `templates/`, such as `neuron/lif`.
+    const NAME: &'static str;
+    /// The folder's README.
+    const README: &'static str;
+
+    /// At most four points that every test visits.
+    fn examples() -> Vec<Self::Params>;
+    /// Random parameters for an input of type `input`, or nothing when the block cannot take it.
+    fn sample(input: &TensorType, rng: &mut Rng) -> Option<Self::Params>;
+    /// Streams with all widths. Errors: a diagnostic for every parameter set that cannot be built.
+    fn interface(p: &Self::Params) -> Result<Interface, Diagnostic>;
+    /// A state with its memory allocated; [`Block::reset`] is called before the first step.
+    fn state(p: &Self::Params) -> Self::State;
+    /// The start of a sample. Allocates nothing.
+    fn reset(p: &Self::Params, s: &mut Self::State);
+    /// The definition: one frame, or one time step. Allocates nothing.
+    ///
+    /// Where an output passes once a frame and the input once a step, it is written every step and counts on the last.
+    fn step(p: &Self::Params, s: &mut Self::State, x: &[&[i64]], y: &mut [&mut [i64]]);
+    /// The hardware.
+    fn body(p: &Self::Params) -> Body;
+    /// The slots of the hardware's control for inputs `x`; `last` marks the last step of a sample.
+    fn schedule(p: &Self::Params, x: &[&[i64]], last: bool, out: &mut Schedule);
+    /// Estimated area.
+    fn cost(p: &Self::Params, t: &Target) -> Area;
+}
+
+/// A stream of tensors: `lanes` elements a beat, element 0 in the lowest bits, the last beat padded with zeros.
+///
+/// `tlast` marks the last beat of a sample (for a stream with one tensor a step: of its last step).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// Name: `s_axis_NAME_tdata`.
+    pub name: String,
+    /// What passes.
+    pub tensor: TensorType,
+    /// Elements a beat.
+    pub lanes: usize,
+}
+
+impl Stream {
+    /// A stream.
+    pub fn new(name: &str, tensor: TensorType, lanes: usize) -> Self {
+        Self { name: name.into(), tensor, lanes }
+    }
+
+    /// Beats a tensor.
+    pub fn beats(&self) -> usize {
+        self.tensor.len().div_ceil(self.lanes)
+    }
+
+    /// Bits a beat.
+    pub fn width(&self) -> usize {
+        self.lanes * self.tensor.format.bits as usize
+    }
+}
+
+/// A block's ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Streams in.
+    pub inputs: Vec<Stream>,
+    /// Streams out.
+    pub outputs: Vec<Stream>,
+}
+
+impl Interface {
+    /// One stream `x` in and one stream `y` out.
+    pub fn one_to_one(x: TensorType, x_lanes: usize, y: TensorType, y_lanes: usize) -> Self {
+        Self { inputs: vec![Stream::new("x", x, x_lanes)], outputs: vec![Stream::new("y", y, y_lanes)] }
+    }
+
+    /// Errors: what [`TensorType::check`] says of a stream; `E0201` for lanes out of range.
+    pub fn check(&self) -> Result<(), Diagnostic> {
+        for s in self.inputs.iter().chain(&self.outputs) {
+            s.tensor.check().map_err(|d| d.at(s.name.clone()))?;
+            crate::diag::in_range("lanes", s.lanes, 1..4097)?;
+        }
+        Ok(())
+    }
+}
+
+/// A constant memory of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// Name in the template's context and in the file name.
+    pub name: String,
+    /// Bits a word.
+    pub width: usize,
+    /// Words in hexadecimal, most significant digit first.
+    pub words: Vec<String>,
+}
+
+impl Memory {
+    /// Packs rows of integers, `bits` bits each, first element lowest.
+    pub fn pack<'a>(name: &str, bits: usize, rows: impl Iterator<Item = &'a [i64]>) -> Self {
+        let mut width = 0;
+        let words = rows
+            .map(|row| {
+                width = row.len() * bits;
+                hex(row, bits)
+            })
+            .collect();
+        Self { name: name.into(), width, words }
+    }
+}
+
+/// The low `bits` bits of each value, first value lowest, as hexadecimal digits.
+pub fn hex(values: &[i64], bits: usize) -> String {
+    let mut digits = vec![0u8; (values.len() * bits).div_ceil(4)];
+    for (i, &v) in values.iter().enumerate() {
+        for b in 0..bits {
+            let at = i * bits + b;
+            digits[at / 4] |= (((v >> b) & 1) as u8) << (at % 4);
+        }
+    }
+    digits.iter().rev().map(|d| char::from_digit((*d).into(), 16).expect("a hexadecimal digit")).collect()
+}
+
+/// Structure: a Tera template, and what it prints.
+#[derive(Debug, Clone)]
+pub struct Template {
+    /// The template's text.
+    pub text: &'static str,
+    /// Names and numbers for it; all arithmetic is done.
+    pub context: serde_json::Value,
+    /// Constant memories, by name under `mem` in the context.
+    pub memories: Vec<Memory>,
+    /// Combinational kernels that it instantiates, by name under `kernel` in the context.
+    pub kernels: Vec<(&'static str, Kernel)>,
+    /// How its control moves.
+    pub timing: Timing,
+}
+
+/// The hardware of a block.
+#[derive(Debug, Clone)]
+pub enum Body {
+    /// One step of one element; the back end adds lanes, state memory and pipeline.
+    Kernel(Kernel),
+    /// Structure.
+    Template(Box<Template>),
+}
+
+/// Size on a target, in the units of its synthesis report.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Area {
+    /// Lookup tables.
+    pub lut: u32,
+    /// Flip-flops.
+    pub ff: u32,
+    /// Block RAMs.
+    pub bram: u32,
+    /// Hard multipliers.
+    pub dsp: u32,
+}
+
+impl Add for Area {
+    type Output = Self;
+
+    fn add(self, o: Self) -> Self {
+        Self { lut: self.lut + o.lut, ff: self.ff + o.ff, bram: self.bram + o.bram, dsp: self.dsp + o.dsp }
+    }
+}
+
+impl Mul<usize> for Area {
+    type Output = Self;
+
+    fn mul(self, n: usize) -> Self {
+        let n = n as u32;
+        Self { lut: self.lut * n, ff: self.ff * n, bram: self.bram * n, dsp: self.dsp * n }
+    }
+}

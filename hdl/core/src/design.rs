@@ -1,0 +1,110 @@
+//! The second intermediate form: modules, streams and exact timing. Nothing after it decides anything.
+
+use std::sync::Arc;
+
+use crate::block::{Body, Stream};
+use crate::kernel::Stages;
+use crate::registry::Instance;
+use crate::schedule::Timing;
+
+/// One hardware module.
+#[derive(Debug, Clone)]
+pub struct Module {
+    /// Verilog module name, with the design's prefix.
+    pub name: String,
+    /// The layer that it computes, as the person named it; for an element of the stream plumbing, the layer it feeds.
+    pub layer: String,
+    /// Index of that layer in the network, where the module computes one.
+    pub node: Option<usize>,
+    /// Block and parameters.
+    pub instance: Arc<dyn Instance>,
+    /// The hardware.
+    pub body: Body,
+    /// Pipeline of a kernel body; combinational otherwise.
+    pub stages: Option<Stages>,
+    /// How its control moves.
+    pub timing: Timing,
+}
+
+/// One end of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// Port number n of the design itself.
+    Boundary(usize),
+    /// A port of a module.
+    Port {
+        /// Index in [`Design::modules`].
+        module: usize,
+        /// Port number.
+        port: usize,
+    },
+}
+
+/// A stream between two modules, or between a module and the boundary.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    /// Where beats come from: a boundary input or a module's output.
+    pub from: Endpoint,
+    /// Where they go: a boundary output or a module's input.
+    pub to: Endpoint,
+    /// What passes.
+    pub stream: Stream,
+}
+
+/// Modules in topological order, and the channels between them.
+#[derive(Debug, Clone)]
+pub struct Design {
+    /// Verilog name of the top module.
+    pub name: String,
+    /// The network's name, as the person wrote it.
+    pub title: String,
+    /// File and SHA-256 of the source.
+    pub source: Option<(String, String)>,
+    /// Target that it is scheduled for.
+    pub target: String,
+    /// Clock that it is scheduled for, MHz.
+    pub clock_mhz: u32,
+    /// Boundary inputs, with Verilog names.
+    pub inputs: Vec<Stream>,
+    /// Boundary outputs, with Verilog names.
+    pub outputs: Vec<Stream>,
+    /// Modules.
+    pub modules: Vec<Module>,
+    /// Channels.
+    pub channels: Vec<Channel>,
+}
+
+impl Design {
+    /// Checks what rendering and timing rely on: every port has exactly one channel of its own type, and channels run
+    /// from earlier modules to later ones.
+    ///
+    /// Panics when broken: a design comes from our own lowering, never from a user.
+    pub fn validate(&self) {
+        let mut driven = std::collections::BTreeSet::new();
+        let mut read = std::collections::BTreeSet::new();
+        for c in &self.channels {
+            assert!(driven.insert(c.to), "{:?} is driven twice", c.to);
+            assert!(read.insert(c.from), "{:?} is read twice; a fork is missing", c.from);
+            let (from, to) = (self.stream(c.from, false), self.stream(c.to, true));
+            let same = |s: &Stream| s.tensor == c.stream.tensor && s.lanes == c.stream.lanes;
+            assert!(same(from) && same(to), "channel {:?} to {:?} joins unlike streams", c.from, c.to);
+            if let (Endpoint::Port { module: a, .. }, Endpoint::Port { module: b, .. }) = (c.from, c.to) {
+                assert!(a < b, "modules are not in topological order");
+            }
+        }
+        for (i, m) in self.modules.iter().enumerate() {
+            let ports = m.instance.interface();
+            assert!((0..ports.inputs.len()).all(|port| driven.contains(&Endpoint::Port { module: i, port })));
+            assert!((0..ports.outputs.len()).all(|port| read.contains(&Endpoint::Port { module: i, port })));
+        }
+    }
+
+    fn stream(&self, end: Endpoint, consumer: bool) -> &Stream {
+        match (end, consumer) {
+            (Endpoint::Boundary(n), true) => &self.outputs[n],
+            (Endpoint::Boundary(n), false) => &self.inputs[n],
+            (Endpoint::Port { module, port }, true) => &self.modules[module].instance.interface().inputs[port],
+            (Endpoint::Port { module, port }, false) => &self.modules[module].instance.interface().outputs[port],
+        }
+    }
+}

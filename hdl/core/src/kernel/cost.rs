@@ -1,0 +1,71 @@
+//! What a kernel costs on a target: delay and area of each operation. Estimates; the recorded truth is Yosys'.
+
+use super::{Kernel, Op, Value};
+use crate::block::Area;
+use crate::num::Rounding;
+use crate::target::Target;
+
+impl Kernel {
+    /// Delay of `value`'s operation, picoseconds.
+    pub fn delay_ps(&self, value: &Value, t: &Target) -> u32 {
+        let bits = value.range.bits();
+        let width = |id: super::ValueId| self.value(id).range.bits();
+        match value.op {
+            Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const | Op::Shl(..) | Op::Wrap(_) => 0,
+            Op::Shr(_, _, Rounding::Floor) => 0,
+            Op::Add(..) | Op::Sub(..) | Op::Shr(..) => t.adder_ps(bits),
+            Op::Mul(a, b) if t.multiplier_bits[0] > 0 => {
+                let passes =
+                    width(a).div_ceil(t.multiplier_bits[0]) * width(b).div_ceil(t.multiplier_bits[1]);
+                t.multiplier_ps + (passes - 1) * t.adder_ps(bits)
+            }
+            Op::Mul(a, b) => width(a).min(width(b)).div_ceil(2) * t.adder_ps(bits),
+            Op::Compare(_, a, b) => t.adder_ps(width(a).max(width(b)) / 2),
+            Op::Bit(..) | Op::Not(_) | Op::Select(..) => t.lut_ps,
+            Op::Clamp(_) => 2 * t.lut_ps,
+            Op::Table(a, _) => t.lut_ps * (1 + width(a).saturating_sub(t.lut_inputs)),
+        }
+    }
+
+    /// Estimated area of one copy, registers between pipeline stages not counted.
+    pub fn area(&self, t: &Target) -> Area {
+        self.values.iter().fold(Area::default(), |sum, v| sum + self.value_area(v, t))
+    }
+
+    fn value_area(&self, value: &Value, t: &Target) -> Area {
+        let bits = value.range.bits();
+        let width = |id: super::ValueId| self.value(id).range.bits();
+        let constant = |id: super::ValueId| self.value(id).op == Op::Const;
+        let lut = match value.op {
+            Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const | Op::Shl(..) | Op::Wrap(_) => 0,
+            Op::Shr(_, _, Rounding::Floor) | Op::Not(_) => 0,
+            Op::Add(..) | Op::Sub(..) | Op::Shr(..) => bits,
+            Op::Mul(a, b) => {
+                let (wide, narrow) = (width(a).max(width(b)), width(a).min(width(b)));
+                if constant(a) || constant(b) {
+                    bits * narrow.div_ceil(3)
+                } else if t.multiplier_bits[0] > 0 {
+                    let dsp = wide.div_ceil(t.multiplier_bits[0]) * narrow.div_ceil(t.multiplier_bits[1]);
+                    return Area { dsp, ..Area::default() };
+                } else {
+                    wide * narrow
+                }
+            }
+            Op::Compare(_, a, b) => {
+                let w = width(a).max(width(b));
+                if constant(a) || constant(b) { w.div_ceil(3) } else { w.div_ceil(2) }
+            }
+            Op::Bit(..) => 1,
+            Op::Select(_, a, b) => {
+                if constant(a) || constant(b) {
+                    bits.div_ceil(2)
+                } else {
+                    bits
+                }
+            }
+            Op::Clamp(a) => bits + (width(a) - bits).div_ceil(3),
+            Op::Table(a, _) => bits << width(a).saturating_sub(t.lut_inputs),
+        };
+        Area { lut, ..Area::default() }
+    }
+}

@@ -1,0 +1,51 @@
+//! Passes on kernels. Each keeps the meaning ([`Kernel::eval`]) exactly.
+
+use super::{Kernel, Op, ValueId};
+
+impl Kernel {
+    /// Removes values that no output or state needs, and inputs' and names' references to them.
+    pub fn remove_dead(&mut self) {
+        let mut live = vec![false; self.values.len()];
+        let roots = self.outputs.iter().map(|(_, id)| *id).chain(self.states.iter().map(|s| s.next));
+        roots.for_each(|id| live[id.index()] = true);
+        for i in (0..self.values.len()).rev() {
+            // Ports stay even when unread: they are part of the interface.
+            live[i] |= matches!(self.values[i].op, Op::Input(_) | Op::State(_) | Op::Param(_));
+            if live[i] {
+                self.values[i].op.operands().for_each(|o| live[o.index()] = true);
+            }
+        }
+        let mut new_id = vec![ValueId(u32::MAX); self.values.len()];
+        let mut kept = Vec::new();
+        for (i, value) in self.values.iter().enumerate().filter(|(i, _)| live[*i]) {
+            new_id[i] = ValueId(kept.len() as u32);
+            let mut value = *value;
+            value.op = rename(value.op, &new_id);
+            kept.push(value);
+        }
+        self.values = kept;
+        self.names.retain(|(id, _)| live[id.index()]);
+        self.names.iter_mut().for_each(|(id, _)| *id = new_id[id.index()]);
+        self.outputs.iter_mut().for_each(|(_, id)| *id = new_id[id.index()]);
+        self.states.iter_mut().for_each(|s| s.next = new_id[s.next.index()]);
+    }
+}
+
+fn rename(op: Op, new_id: &[ValueId]) -> Op {
+    let n = |id: ValueId| new_id[id.index()];
+    match op {
+        Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const => op,
+        Op::Add(a, b) => Op::Add(n(a), n(b)),
+        Op::Sub(a, b) => Op::Sub(n(a), n(b)),
+        Op::Mul(a, b) => Op::Mul(n(a), n(b)),
+        Op::Shl(a, k) => Op::Shl(n(a), k),
+        Op::Shr(a, k, r) => Op::Shr(n(a), k, r),
+        Op::Compare(c, a, b) => Op::Compare(c, n(a), n(b)),
+        Op::Bit(o, a, b) => Op::Bit(o, n(a), n(b)),
+        Op::Not(a) => Op::Not(n(a)),
+        Op::Select(c, a, b) => Op::Select(n(c), n(a), n(b)),
+        Op::Clamp(a) => Op::Clamp(n(a)),
+        Op::Wrap(a) => Op::Wrap(n(a)),
+        Op::Table(a, t) => Op::Table(n(a), t),
+    }
+}

@@ -1,0 +1,88 @@
+//! Inputs of a network, and what is expected of it.
+
+use crate::network::Network;
+use crate::tensor::Rate;
+
+/// Integers in the narrowest of three widths, so that whole test sets fit in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Elements {
+    /// 0 to 255.
+    U8(Vec<u8>),
+    /// 16 bits with sign.
+    I16(Vec<i16>),
+    /// 64 bits with sign.
+    I64(Vec<i64>),
+}
+
+impl Elements {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(v) => v.len(),
+            Self::I16(v) => v.len(),
+            Self::I64(v) => v.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies the elements from `start` on into `out`.
+    pub fn copy(&self, start: usize, out: &mut [i64]) {
+        let end = start + out.len();
+        match self {
+            Self::U8(v) => out.iter_mut().zip(&v[start..end]).for_each(|(o, &x)| *o = x.into()),
+            Self::I16(v) => out.iter_mut().zip(&v[start..end]).for_each(|(o, &x)| *o = x.into()),
+            Self::I64(v) => out.copy_from_slice(&v[start..end]),
+        }
+    }
+}
+
+/// A set of samples for one network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Samples {
+    /// Number of samples.
+    pub count: usize,
+    /// Time steps of each; 1 where every input passes once a frame.
+    pub steps: usize,
+    /// One per network input: `[count, steps, len]`, or `[count, len]` for an input that passes once a frame.
+    pub inputs: Vec<Elements>,
+    /// Class of each sample.
+    pub labels: Option<Vec<i64>>,
+    /// What the only output should be: `[count, len]`.
+    pub targets: Option<Elements>,
+}
+
+impl Samples {
+    /// Copies sample `sample` of input `input` at time step `step` into `out`.
+    pub fn input(&self, network: &Network, input: usize, sample: usize, step: usize, out: &mut [i64]) {
+        let frame = match network.inputs[input].tensor.rate {
+            Rate::Frame => sample,
+            Rate::Step => sample * self.steps + step,
+        };
+        self.inputs[input].copy(frame * out.len(), out);
+    }
+
+    /// The first `count` samples.
+    #[must_use]
+    pub fn take(&self, count: usize) -> Self {
+        let count = count.min(self.count);
+        let cut = |e: &Elements| {
+            let len = e.len() / self.count.max(1) * count;
+            match e {
+                Elements::U8(v) => Elements::U8(v[..len].to_vec()),
+                Elements::I16(v) => Elements::I16(v[..len].to_vec()),
+                Elements::I64(v) => Elements::I64(v[..len].to_vec()),
+            }
+        };
+        Self {
+            count,
+            steps: self.steps,
+            inputs: self.inputs.iter().map(cut).collect(),
+            labels: self.labels.as_ref().map(|l| l[..count].to_vec()),
+            targets: self.targets.as_ref().map(cut),
+        }
+    }
+}
