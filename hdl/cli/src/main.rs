@@ -1,0 +1,3 @@
+//! The `nervure` command.
+
+fn main() {}
