@@ -1,1 +1,17 @@
-//! Under construction.
+//! Networks executed and designs held against them: the golden model in bulk, co-simulation, lint, synthesis figures.
+//!
+//! Deliberately absent: any decision about hardware. This crate starts programs and reads and writes files; it prints
+//! nothing.
+
+pub mod cache;
+pub mod cosim;
+pub mod golden;
+pub mod lint;
+pub mod synth;
+pub mod tool;
+pub mod verilate;
+
+pub use cache::Cache;
+pub use cosim::{Bench, CosimOptions, Report, SampleCycles, Subject, cosim};
+pub use golden::{GoldenOptions, Trace};
+pub use tool::{MissingTool, Toolbox};

@@ -1,1 +1,14 @@
-//! Under construction.
+//! From a network to Verilog: passes, lowering, exact timing, rendering.
+//!
+//! Everything here is a pure function of its arguments: no file is read or written, no clock, no environment.
+//! Files come back as values.
+
+mod lower;
+mod passes;
+mod render;
+mod replay;
+
+pub use lower::{Options, lower};
+pub use passes::{PASSES, Pass, optimise};
+pub use render::{File, render};
+pub use replay::{Replay, SampleCycles};

@@ -27,7 +27,7 @@ pub trait Block: Sized + Sync + Send + 'static {
     /// What a network sets. `#[serde(deny_unknown_fields)]`, every field documented.
     type Params: Serialize + DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + Sync + Send;
     /// What lives from one time step to the next, and scratch space that `step` would otherwise allocate.
-    type State: Clone + Debug + PartialEq + Send;
+    type State: Send;
     /// Folder name under `templates/`, such as `neuron/lif`.
     const NAME: &'static str;
     /// The folder's README.
@@ -55,7 +55,7 @@ pub trait Block: Sized + Sync + Send + 'static {
     fn cost(p: &Self::Params, t: &Target) -> Area;
 }
 
-/// A stream of tensors: `lanes` elements a beat, element 0 in the lowest bits, the last beat padded with zeros.
+/// A stream of tensors: `lanes` elements a beat, element 0 in the lowest bits. `lanes` divides the number of elements.
 ///
 /// `tlast` marks the last beat of a sample (for a stream with one tensor a step: of its last step).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Stream {
 
     /// Beats a tensor.
     pub fn beats(&self) -> usize {
-        self.tensor.len().div_ceil(self.lanes)
+        self.tensor.len() / self.lanes
     }
 
     /// Bits a beat.
@@ -100,11 +100,11 @@ impl Interface {
         Self { inputs: vec![Stream::new("x", x, x_lanes)], outputs: vec![Stream::new("y", y, y_lanes)] }
     }
 
-    /// Errors: what [`TensorType::check`] says of a stream; `E0201` for lanes out of range.
+    /// Errors: what [`TensorType::check`] says of a stream; `E0202` for lanes that do not divide it.
     pub fn check(&self) -> Result<(), Diagnostic> {
         for s in self.inputs.iter().chain(&self.outputs) {
             s.tensor.check().map_err(|d| d.at(s.name.clone()))?;
-            crate::diag::in_range("lanes", s.lanes, 1..4097)?;
+            crate::diag::divides("lanes", s.lanes, "the elements of the tensor", s.tensor.len())?;
         }
         Ok(())
     }

@@ -162,19 +162,25 @@ impl<B: Block> Runner for Running<B> {
     }
 }
 
-/// All blocks, in order of their names, and all targets.
+/// All blocks and all targets, in order of their names, and the shared templates.
 pub struct Registry {
     blocks: Vec<Box<dyn AnyBlock>>,
     /// Technology families, in order of their names.
     pub targets: Vec<Target>,
+    /// Templates that back ends share: name and text.
+    pub shared: Vec<(&'static str, &'static str)>,
 }
 
 impl Registry {
     /// A registry of these blocks and targets.
-    pub fn new(mut blocks: Vec<Box<dyn AnyBlock>>, mut targets: Vec<Target>) -> Self {
+    pub fn new(
+        mut blocks: Vec<Box<dyn AnyBlock>>,
+        mut targets: Vec<Target>,
+        shared: Vec<(&'static str, &'static str)>,
+    ) -> Self {
         blocks.sort_by_key(|b| b.name());
         targets.sort_by(|a, b| a.name.cmp(&b.name));
-        Self { blocks, targets }
+        Self { blocks, targets, shared }
     }
 
     /// Every block.

@@ -1,1 +1,37 @@
-//! Under construction.
+//! The front door: files and Rust code become a [`Network`](nervure_core::Network).
+//!
+//! [`load()`] reads a network file with its weights, [`samples()`] reads inputs, [`to_yaml`] prints a network back, and
+//! [`NetworkBuilder`] is the same way in from Rust. Whatever is wrong with a file is one
+//! [`Diagnostic`](nervure_core::Diagnostic) with its line, column and remedy; no file makes this crate panic, hang, or
+//! reserve memory that the file does not fill.
+//!
+//! Deliberately absent: floating point beyond this crate (arrays must hold whole numbers), the name of any block
+//! (there is only the [`Registry`](nervure_core::Registry)), and everything that comes after the network.
+
+mod builder;
+mod document;
+mod explain;
+mod load;
+mod locate;
+mod npz;
+mod order;
+mod overrides;
+mod print;
+mod reference;
+mod samples;
+mod schema;
+mod shape_of;
+mod source;
+mod suggest;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+pub use builder::{NetworkBuilder, default_lanes};
+pub use load::load;
+pub use npz::write_npz;
+pub use print::to_yaml;
+pub use samples::samples;
+pub use schema::schema;

@@ -12,8 +12,8 @@ impl Kernel {
         let width = |id: super::ValueId| self.value(id).range.bits();
         match value.op {
             Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const | Op::Shl(..) | Op::Wrap(_) => 0,
-            Op::Shr(_, _, Rounding::Floor) => 0,
-            Op::Add(..) | Op::Sub(..) | Op::Shr(..) => t.adder_ps(bits),
+            Op::Shr(_, _, Rounding::Floor) | Op::Complement(_) => 0,
+            Op::Add(..) | Op::AddCarry(..) | Op::Sub(..) | Op::Shr(..) => t.adder_ps(bits),
             Op::Mul(a, b) if t.multiplier_bits[0] > 0 => {
                 let passes =
                     width(a).div_ceil(t.multiplier_bits[0]) * width(b).div_ceil(t.multiplier_bits[1]);
@@ -38,8 +38,8 @@ impl Kernel {
         let constant = |id: super::ValueId| self.value(id).op == Op::Const;
         let lut = match value.op {
             Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const | Op::Shl(..) | Op::Wrap(_) => 0,
-            Op::Shr(_, _, Rounding::Floor) | Op::Not(_) => 0,
-            Op::Add(..) | Op::Sub(..) | Op::Shr(..) => bits,
+            Op::Shr(_, _, Rounding::Floor) | Op::Not(_) | Op::Complement(_) => 0,
+            Op::Add(..) | Op::AddCarry(..) | Op::Sub(..) | Op::Shr(..) => bits,
             Op::Mul(a, b) => {
                 let (wide, narrow) = (width(a).max(width(b)), width(a).min(width(b)));
                 if constant(a) || constant(b) {

@@ -73,6 +73,7 @@ struct Emitter<'a> {
     names: Vec<String>,
     /// Per value and stage: mask of bits that something reads there.
     used: Vec<Vec<u128>>,
+    extra_unused: Vec<String>,
 }
 
 /// Prints `kernel`, pipelined as `stages` says.
@@ -122,7 +123,7 @@ pub fn emit(kernel: &Kernel, stages: &Stages) -> Text {
             }
         });
     }
-    let mut e = Emitter { kernel, stages, names, used: vec![vec![0; stages.count as usize]; kernel.values.len()] };
+    let mut e = Emitter { kernel, stages, names, used: vec![vec![0; stages.count as usize]; kernel.values.len()], extra_unused: Vec::new() };
     let mut lines = Vec::new();
     for i in 0..kernel.values.len() {
         e.declare(i, &mut lines);
@@ -136,13 +137,15 @@ pub fn emit(kernel: &Kernel, stages: &Stages) -> Text {
     }
     let until = e.last_read(last);
     let registers = e.registers(&until);
-    let unused = (0..kernel.values.len()).filter_map(|i| e.unused(i, until[i])).collect();
+    let mut unused: Vec<String> = (0..kernel.values.len()).filter_map(|i| e.unused(i, until[i])).collect();
+    unused.append(&mut e.extra_unused);
     Text { inputs, params, states, next, outputs, lines, registers, stages: stages.count, unused }
 }
 
 const fn default_name(op: Op) -> &'static str {
     match op {
-        Op::Add(..) => "sum",
+        Op::Add(..) | Op::AddCarry(..) => "sum",
+        Op::Complement(_) => "complement",
         Op::Sub(..) => "difference",
         Op::Mul(..) => "product",
         Op::Shl(..) | Op::Shr(..) => "shifted",
@@ -232,6 +235,15 @@ impl Emitter<'_> {
             lines.push(format!("      default: {name} = {};\n    endcase", literal(0, bits)));
             return;
         }
+        if let Op::AddCarry(a, b, c) = v.op {
+            // The carry enters through an extra low bit, so that synthesis maps it to one carry chain.
+            let (a, b, c) = (self.at(a, stage, bits), self.at(b, stage, bits), self.at(c, stage, 1));
+            lines.push(format!("wire [{bits}:0] {name}_carry = {{{a}, 1'b1}} + {{{b}, {c}}};"));
+            let range = if bits == 1 { "1".into() } else { format!("{bits}:1") };
+            lines.push(format!("wire{kind} {name} = {name}_carry[{range}];"));
+            self.extra_unused.push(format!("{name}_carry[0]"));
+            return;
+        }
         let expression = self.expression(&v, stage, bits);
         lines.push(format!("wire{kind} {name} = {expression};"));
     }
@@ -247,6 +259,7 @@ impl Emitter<'_> {
                 }
                 format!("{} + {}", self.at(a, stage, bits), self.at(b, stage, bits))
             }
+            Op::Complement(a) => format!("~{}", self.at(a, stage, bits)),
             Op::Sub(a, b) => format!("{} - {}", self.at(a, stage, bits), self.at(b, stage, bits)),
             Op::Mul(a, b) => {
                 let signed = v.range.signed();
@@ -286,7 +299,7 @@ impl Emitter<'_> {
             ),
             Op::Clamp(a) => self.clamp(a, stage, v, bits),
             Op::Wrap(a) => self.at(a, stage, bits),
-            Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const | Op::Table(..) => {
+            Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const | Op::Table(..) | Op::AddCarry(..) => {
                 unreachable!("declared elsewhere")
             }
         }

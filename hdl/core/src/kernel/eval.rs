@@ -27,6 +27,8 @@ impl Kernel {
                 Op::Const => r.lo,
                 Op::Add(a, b) => at(a) + at(b),
                 Op::Sub(a, b) => at(a) - at(b),
+                Op::AddCarry(a, b, c) => at(a) + at(b) + at(c),
+                Op::Complement(a) => -1 - at(a),
                 Op::Mul(a, b) => at(a) * at(b),
                 Op::Shl(a, n) => at(a) << n,
                 Op::Shr(a, n, rounding) => rounding.shift(at(a), n.into()),

@@ -99,6 +99,10 @@ pub enum Op {
     Add(ValueId, ValueId),
     /// `a - b`.
     Sub(ValueId, ValueId),
+    /// `a + b + c`, `c` one bit.
+    AddCarry(ValueId, ValueId, ValueId),
+    /// `-1 - a`.
+    Complement(ValueId),
     /// `a * b`.
     Mul(ValueId, ValueId),
     /// `a * 2^n`.
@@ -129,6 +133,7 @@ impl Op {
             Self::Shl(a, _)
             | Self::Shr(a, _, _)
             | Self::Not(a)
+            | Self::Complement(a)
             | Self::Clamp(a)
             | Self::Wrap(a)
             | Self::Table(a, _) => [Some(a), None, None],
@@ -137,7 +142,7 @@ impl Op {
             | Self::Mul(a, b)
             | Self::Compare(_, a, b)
             | Self::Bit(_, a, b) => [Some(a), Some(b), None],
-            Self::Select(c, a, b) => [Some(c), Some(a), Some(b)],
+            Self::Select(c, a, b) | Self::AddCarry(c, a, b) => [Some(c), Some(a), Some(b)],
         };
         list.into_iter().flatten()
     }

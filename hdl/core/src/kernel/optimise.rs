@@ -37,6 +37,8 @@ fn rename(op: Op, new_id: &[ValueId]) -> Op {
         Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const => op,
         Op::Add(a, b) => Op::Add(n(a), n(b)),
         Op::Sub(a, b) => Op::Sub(n(a), n(b)),
+        Op::AddCarry(a, b, c) => Op::AddCarry(n(a), n(b), n(c)),
+        Op::Complement(a) => Op::Complement(n(a)),
         Op::Mul(a, b) => Op::Mul(n(a), n(b)),
         Op::Shl(a, k) => Op::Shl(n(a), k),
         Op::Shr(a, k, r) => Op::Shr(n(a), k, r),

@@ -1,0 +1,243 @@
+//! Lowering: one module a layer, and the plumbing between them. Nothing after this decides anything.
+//!
+//! The plumbing is made of four blocks of the library that every design may need: `stream/fork` where a tensor has
+//! several readers, `stream/width` where the lanes of writer and reader differ, `stream/fifo` where the network asks for a
+//! queue, and `stream/discard` where nobody reads an output.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use nervure_core::ident::Names;
+use nervure_core::kernel::Stages;
+use nervure_core::{
+    Body, Channel, Design, Diagnostic, Endpoint, Instance, Module, Network, NodeId, Registry, Stream, Target, TensorRef,
+    Timing,
+};
+use serde_json::json;
+
+/// What a design is lowered for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Clock to schedule for, MHz; the target's own when absent.
+    pub clock_mhz: Option<u32>,
+}
+
+struct Lowering<'a> {
+    registry: &'a Registry,
+    target: &'a Target,
+    budget_ps: u32,
+    names: Names,
+    design: Design,
+}
+
+/// Lowers `network` for `target`.
+///
+/// Errors: those of the plumbing's parameters, and of [`Network::validate`].
+pub fn lower(
+    network: &Network,
+    registry: &Registry,
+    target: &Target,
+    options: &Options,
+) -> Result<Design, Diagnostic> {
+    network.validate()?;
+    let clock_mhz = options.clock_mhz.unwrap_or(target.clock_mhz);
+    let mut names = Names::default();
+    let name = names.claim(&network.name);
+    let mut ports = Names::default();
+    let mut boundary = |stream: Stream, name: &str| Stream { name: ports.claim(name), ..stream };
+    let inputs = (0..network.inputs.len())
+        .map(|n| boundary(network.stream(TensorRef::Input(n)), &network.inputs[n].name))
+        .collect();
+    let outputs = network.outputs.iter().map(|(name, r)| boundary(network.stream(*r), name)).collect();
+    let design = Design {
+        name,
+        title: network.name.clone(),
+        source: network.source.clone(),
+        target: target.name.clone(),
+        clock_mhz,
+        inputs,
+        outputs,
+        modules: Vec::new(),
+        channels: Vec::new(),
+    };
+    let mut l = Lowering { registry, target, budget_ps: target.budget_ps(clock_mhz), names, design };
+    l.run(network)?;
+    let design = sorted(l.design);
+    design.validate();
+    Ok(design)
+}
+
+impl Lowering<'_> {
+    fn run(&mut self, network: &Network) -> Result<(), Diagnostic> {
+        let mut readers: BTreeMap<TensorRef, Vec<(Endpoint, usize, String)>> = BTreeMap::new();
+        let mut writers: BTreeMap<TensorRef, Endpoint> = BTreeMap::new();
+        for n in 0..network.inputs.len() {
+            readers.insert(TensorRef::Input(n), Vec::new());
+            writers.insert(TensorRef::Input(n), Endpoint::Boundary(n));
+        }
+        for (i, node) in network.nodes.iter().enumerate() {
+            let module = self.module(&node.name, &node.name, Some(i), node.instance.clone());
+            for port in 0..node.instance.interface().outputs.len() {
+                let tensor = TensorRef::Output(NodeId(i), port);
+                writers.insert(tensor, Endpoint::Port { module, port });
+                readers.insert(tensor, Vec::new());
+            }
+            for (port, tensor) in node.inputs.iter().enumerate() {
+                let fifo = if port == 0 { node.fifo } else { 0 };
+                let list = readers.get_mut(tensor).expect("edges start earlier");
+                list.push((Endpoint::Port { module, port }, fifo, node.name.clone()));
+            }
+        }
+        for (n, (name, tensor)) in network.outputs.iter().enumerate() {
+            let list = readers.get_mut(tensor).expect("outputs exist");
+            list.push((Endpoint::Boundary(n), 0, name.clone()));
+        }
+        for (tensor, readers) in readers {
+            let stream = network.stream(tensor);
+            let name = network.tensor_name(tensor).to_owned();
+            self.connect(writers[&tensor], &stream, &name, readers)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a module and returns its index.
+    fn module(
+        &mut self,
+        name: &str,
+        layer: &str,
+        node: Option<usize>,
+        instance: Arc<dyn Instance>,
+    ) -> usize {
+        let body = instance.body();
+        let (stages, timing) = match &body {
+            Body::Kernel(kernel) => {
+                let stages = kernel.stages(self.target, self.budget_ps);
+                let timing = Timing::Pipeline { depth: stages.count - 1, prologue: 0 };
+                (Some(stages), timing)
+            }
+            Body::Template(t) => {
+                for (_, kernel) in &t.kernels {
+                    kernel.validate();
+                }
+                (None::<Stages>, t.timing)
+            }
+        };
+        let name = self.names.claim(&format!("{}_{name}", self.design.name));
+        let layer = layer.to_owned();
+        self.design.modules.push(Module { name, layer, node, instance, body, stages, timing });
+        self.design.modules.len() - 1
+    }
+
+    fn plumb(
+        &mut self,
+        block: &str,
+        role: &str,
+        layer: &str,
+        params: serde_json::Value,
+    ) -> Result<usize, Diagnostic> {
+        let instance = self.registry.get(block)?.instantiate(params)?;
+        Ok(self.module(&format!("{layer}_{role}"), layer, None, instance))
+    }
+
+    fn connect(
+        &mut self,
+        from: Endpoint,
+        stream: &Stream,
+        name: &str,
+        readers: Vec<(Endpoint, usize, String)>,
+    ) -> Result<(), Diagnostic> {
+        let tensor = json!(stream.tensor);
+        if readers.is_empty() {
+            let sink = json!({"input": tensor, "input_lanes": stream.lanes});
+            let module = self.plumb("stream/discard", "discard", name, sink)?;
+            self.channel(from, Endpoint::Port { module, port: 0 }, stream);
+            return Ok(());
+        }
+        let mut sources = vec![from];
+        if readers.len() > 1 {
+            let copies =
+                json!({"input": tensor, "input_lanes": stream.lanes, "copies": readers.len()});
+            let module = self.plumb("stream/fork", "fork", name, copies)?;
+            self.channel(from, Endpoint::Port { module, port: 0 }, stream);
+            sources = (0..readers.len()).map(|port| Endpoint::Port { module, port }).collect();
+        }
+        for (source, (to, fifo, layer)) in sources.into_iter().zip(readers) {
+            self.link(source, stream.clone(), to, fifo, &layer)?;
+        }
+        Ok(())
+    }
+
+    /// One writer to one reader, with the queue and the width adapters between them.
+    fn link(
+        &mut self,
+        mut from: Endpoint,
+        mut stream: Stream,
+        to: Endpoint,
+        fifo: usize,
+        layer: &str,
+    ) -> Result<(), Diagnostic> {
+        let wanted = match to {
+            Endpoint::Boundary(_) => stream.lanes,
+            Endpoint::Port { module, port } => {
+                self.design.modules[module].instance.interface().inputs[port].lanes
+            }
+        };
+        if fifo > 0 {
+            let queue =
+                json!({"input": stream.tensor, "input_lanes": stream.lanes, "depth": fifo});
+            let module = self.plumb("stream/fifo", "fifo", layer, queue)?;
+            self.channel(from, Endpoint::Port { module, port: 0 }, &stream);
+            from = Endpoint::Port { module, port: 0 };
+        }
+        while stream.lanes != wanted {
+            let direct = stream.lanes.is_multiple_of(wanted) || wanted.is_multiple_of(stream.lanes);
+            let next = if direct { wanted } else { gcd(stream.lanes, wanted) };
+            let adapter = json!({"input": stream.tensor, "input_lanes": stream.lanes, "lanes": next});
+            let module = self.plumb("stream/width", "width", layer, adapter)?;
+            self.channel(from, Endpoint::Port { module, port: 0 }, &stream);
+            from = Endpoint::Port { module, port: 0 };
+            stream.lanes = next;
+        }
+        self.channel(from, to, &stream);
+        Ok(())
+    }
+
+    fn channel(&mut self, from: Endpoint, to: Endpoint, stream: &Stream) {
+        self.design.channels.push(Channel { from, to, stream: stream.clone() });
+    }
+}
+
+const fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// The same design with modules in topological order (Kahn's algorithm; ties by the order they were made in).
+fn sorted(design: Design) -> Design {
+    let n = design.modules.len();
+    let mut waits_for = vec![0; n];
+    let edge = |c: &Channel| match (c.from, c.to) {
+        (Endpoint::Port { module: a, .. }, Endpoint::Port { module: b, .. }) => Some((a, b)),
+        _ => None,
+    };
+    design.channels.iter().filter_map(edge).for_each(|(_, b)| waits_for[b] += 1);
+    let mut order = Vec::with_capacity(n);
+    let mut placed = vec![false; n];
+    while let Some(next) = (0..n).find(|&i| !placed[i] && waits_for[i] == 0) {
+        placed[next] = true;
+        order.push(next);
+        design.channels.iter().filter_map(edge).filter(|(a, _)| *a == next).for_each(|(_, b)| waits_for[b] -= 1);
+    }
+    let mut new_index = vec![0; n];
+    order.iter().enumerate().for_each(|(new, &old)| new_index[old] = new);
+    let rename = |e: Endpoint| match e {
+        Endpoint::Boundary(n) => Endpoint::Boundary(n),
+        Endpoint::Port { module, port } => Endpoint::Port { module: new_index[module], port },
+    };
+    let channels = design
+        .channels
+        .iter()
+        .map(|c| Channel { from: rename(c.from), to: rename(c.to), stream: c.stream.clone() })
+        .collect();
+    let modules = order.iter().map(|&old| design.modules[old].clone()).collect();
+    Design { modules, channels, ..design }
+}

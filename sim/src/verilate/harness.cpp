@@ -1,0 +1,349 @@
+// Drives one design: beats from a file to its input streams, every output beat to a file.
+//
+// The file that includes this one defines INPUTS(X) and OUTPUTS(X), lists of X(index, port prefix, words a beat, mask of
+// the top word), and MODEL, Verilator's class. Cycles are counted from 0, the first rising edge at which rst_n is high.
+// In cycle c the inputs are set with clk low, the model settles, `valid && ready` is read (that is the transfer of
+// cycle c), then clk rises. Two evaluations a cycle.
+
+static inline void put(CData& port, const uint32_t* w) { port = static_cast<CData>(w[0]); }
+static inline void put(SData& port, const uint32_t* w) { port = static_cast<SData>(w[0]); }
+static inline void put(IData& port, const uint32_t* w) { port = w[0]; }
+static inline void put(QData& port, const uint32_t* w) { port = w[0] | static_cast<QData>(w[1]) << 32; }
+template <std::size_t N> static inline void put(VlWide<N>& port, const uint32_t* w) {
+  for (std::size_t i = 0; i < N; ++i) port[i] = w[i];
+}
+static inline void get(const CData& port, uint32_t* w) { w[0] = port; }
+static inline void get(const SData& port, uint32_t* w) { w[0] = port; }
+static inline void get(const IData& port, uint32_t* w) { w[0] = port; }
+static inline void get(const QData& port, uint32_t* w) {
+  w[0] = static_cast<uint32_t>(port);
+  w[1] = static_cast<uint32_t>(port >> 32);
+}
+template <std::size_t N> static inline void get(const VlWide<N>& port, uint32_t* w) {
+  for (std::size_t i = 0; i < N; ++i) w[i] = port[i];
+}
+
+enum Status : uint64_t { DONE = 0, DEADLOCK = 1, TOO_LONG = 2, FLOOD = 3 };
+enum Violation : uint64_t { VALID_DROPPED = 0, DATA_CHANGED = 1, LAST_CHANGED = 2 };
+
+struct Stall {
+  uint64_t state = 1;
+  uint32_t chance = 0;  // of 256
+  uint32_t held = 0, free = 0;
+
+  uint64_t draw() {
+    state ^= state << 13;
+    state ^= state >> 7;
+    state ^= state << 17;
+    return state * 0x2545F4914F6CDD1Dull >> 16;
+  }
+  // One decision a cycle. Single stalls, bursts of up to 64 and free runs of up to 128 cycles.
+  bool now() {
+    if (!chance) return false;
+    if (held) return --held, true;
+    if (free) return --free, false;
+    const uint64_t r = draw();
+    if ((r & 255) < chance) {
+      if ((r >> 8 & 31) == 0) held = r >> 16 & 63;
+      return true;
+    }
+    if ((r >> 8 & 63) == 0) free = r >> 16 & 127;
+    return false;
+  }
+};
+
+struct Input {
+  std::vector<uint32_t> data;  // beats, then one beat of whatever is on the wires when nothing is offered
+  std::vector<uint64_t> first;
+  uint64_t beats = 0, per_sample = 1, next = 0, in_sample = 0;
+  bool offered = false, ready = false, stale = true;
+  Stall stall;
+
+  void restart() {
+    next = in_sample = 0;
+    offered = ready = false;
+    stale = true;
+    first.clear();
+  }
+};
+
+struct Output {
+  std::vector<uint32_t> data;
+  std::vector<uint64_t> when;  // cycle, and tlast in bit 63
+  uint64_t beats = 0, per_sample = 1, next = 0, keep = 0;
+  bool valid = false, ready = false, last = false, pending = false, patient = false, seen = false;
+  Stall stall;
+
+  void restart() {
+    next = 0;
+    valid = ready = last = pending = seen = false;
+    data.clear();
+    when.clear();
+  }
+};
+
+#define COUNT(...) +1
+static constexpr unsigned N_IN = 0 INPUTS(COUNT), N_OUT = 0 OUTPUTS(COUNT);
+static uint64_t seed = 1, stall_in = 0, stall_out = 0, max_cycles = ~0ull, watchdog = 1000000, reset_at = ~0ull,
+                tail = 64, wave_from = 0, wave_to = 0;
+static Input in[N_IN];
+static Output out[N_OUT];
+static std::vector<uint64_t> violations;
+static uint64_t cycle = 0, ticks = 0;
+static bool in_reset = true;
+#if NERVURE_WAVES
+static VerilatedFstC* fst = nullptr;
+#endif
+
+static void violation(uint64_t kind, unsigned stream) {
+  if (violations.size() < 30) violations.insert(violations.end(), {kind, stream, cycle});
+}
+
+static inline void settle(MODEL& top, bool clk) {
+  top.clk = clk;
+  top.eval();
+#if NERVURE_WAVES
+  const bool shown = in_reset ? wave_from == 0 : cycle >= wave_from && cycle < wave_to;
+  if (shown) fst->dump(ticks);
+#endif
+  ticks += 5;
+}
+
+static void reset(MODEL& top) {
+  in_reset = true;
+  top.rst_n = 0;
+#define IDLE(i, p, words, mask) top.p##_tvalid = 0; in[i].restart();
+  INPUTS(IDLE)
+#define CLOSE(i, p, words, mask) top.p##_tready = seed & 1; out[i].restart();
+  OUTPUTS(CLOSE)
+  for (int i = 0; i < 2; ++i) {
+    settle(top, false);
+    settle(top, true);
+  }
+  top.rst_n = 1;
+  cycle = 0;
+  in_reset = false;
+}
+
+// One cycle; returns whether a beat passed anywhere.
+static inline bool step(MODEL& top) {
+#define OFFER(i, p, words, mask) { \
+    Input& s = in[i]; \
+    if (!s.offered && s.next < s.beats && !s.stall.now()) s.offered = s.stale = true; \
+    if (s.stale) { \
+      put(top.p##_tdata, &s.data[(s.offered ? s.next : s.beats) * words]); \
+      top.p##_tvalid = s.offered; \
+      top.p##_tlast = s.offered ? s.in_sample + 1 == s.per_sample : s.stall.chance != 0; \
+      s.stale = false; \
+    } \
+  }
+  INPUTS(OFFER)
+#define ACCEPT(i, p, words, mask) { \
+    Output& s = out[i]; \
+    s.ready = !s.stall.now() && !(s.patient && !s.seen); \
+    top.p##_tready = s.ready; \
+  }
+  OUTPUTS(ACCEPT)
+  settle(top, false);
+  bool moved = false;
+#define TAKEN(i, p, words, mask) { \
+    Input& s = in[i]; \
+    s.ready = top.p##_tready; \
+    if (s.offered && s.ready) { \
+      moved = true; \
+      s.offered = false; \
+      s.stale = true; \
+      if (s.in_sample == 0) s.first.push_back(cycle); \
+      if (++s.in_sample == s.per_sample) s.in_sample = 0; \
+      ++s.next; \
+    } \
+  }
+  INPUTS(TAKEN)
+#define GIVEN(i, p, words, mask) { \
+    Output& s = out[i]; \
+    s.valid = top.p##_tvalid; \
+    static uint32_t held[words]; \
+    static bool held_last; \
+    if (s.pending) { \
+      uint32_t now[words]; \
+      get(top.p##_tdata, now); \
+      if (!s.valid) violation(VALID_DROPPED, i); \
+      else if (std::memcmp(now, held, sizeof now)) violation(DATA_CHANGED, i); \
+      else if (held_last != bool(top.p##_tlast)) violation(LAST_CHANGED, i); \
+    } \
+    s.pending = s.valid && !s.ready; \
+    s.seen = s.pending; \
+    if (s.pending) { \
+      get(top.p##_tdata, held); \
+      held_last = top.p##_tlast; \
+    } else if (s.valid) { \
+      moved = true; \
+      if (s.next < s.keep) { \
+        const std::size_t at = s.data.size(); \
+        s.data.resize(at + words); \
+        get(top.p##_tdata, &s.data[at]); \
+        s.when.push_back(cycle | uint64_t(bool(top.p##_tlast)) << 63); \
+      } \
+      ++s.next; \
+      if (s.stall.chance) s.patient = s.stall.draw() & 1; \
+    } \
+  }
+  OUTPUTS(GIVEN)
+  settle(top, true);
+  ++cycle;
+  return moved;
+}
+
+static bool finished() {
+  for (const Input& s : in)
+    if (s.next < s.beats) return false;
+  for (const Output& s : out)
+    if (s.next < s.beats) return false;
+  return true;
+}
+
+static Status simulate(MODEL& top) {
+  reset(top);
+  uint64_t quiet = 0, after = 0;
+  for (;;) {
+    if (cycle == reset_at) {
+      reset_at = ~0ull;
+      reset(top);
+      quiet = after = 0;
+    }
+    const bool moved = step(top);
+    quiet = moved ? 0 : quiet + 1;
+    if (moved || after) {
+      if (after || finished()) ++after;
+      if (after > tail && reset_at == ~0ull) return DONE;
+    }
+    if (quiet >= watchdog && !after) return DEADLOCK;
+    for (const Output& s : out)
+      if (s.next >= s.keep) return FLOOD;
+    if (cycle >= max_cycles) return TOO_LONG;
+  }
+}
+
+static void save(std::FILE* f, const std::vector<uint64_t>& v) {
+  if (!v.empty()) std::fwrite(v.data(), 8, v.size(), f);
+}
+
+static void report(std::FILE* f, Status status) {
+  save(f, {0x315652454eull, status, cycle, violations.size() / 3});
+  save(f, violations);
+  for (const Input& s : in) {
+    save(f, {s.next, s.offered, s.ready, s.first.size()});
+    save(f, s.first);
+  }
+  for (Output& s : out) {
+    s.data.resize((s.data.size() + 1) & ~std::size_t(1));
+    save(f, {s.next, s.valid, s.ready, s.when.size(), s.data.size() / 2});
+    save(f, s.when);
+    if (!s.data.empty()) std::fwrite(s.data.data(), 4, s.data.size(), f);
+  }
+}
+
+static const char* wave_file = "waves.fst";
+static const char* expected_file = nullptr;  // words of every expected beat, output by output
+
+// For a person who reproduces a mismatch: prints the first that differ.
+static int compare() {
+  std::FILE* f = std::fopen(expected_file, "rb");
+  if (!f) return std::perror(expected_file), 2;
+  int wrong = 0;
+#define DIFFER(i, p, words, mask) \
+  for (uint64_t beat = 0; beat < out[i].beats; ++beat) { \
+    uint32_t want[words]; \
+    if (std::fread(want, 4, words, f) != words) return std::fprintf(stderr, "sim: short %s\n", expected_file), 2; \
+    const bool given = beat < out[i].when.size(); \
+    const bool last = (beat + 1) % out[i].per_sample == 0, got_last = given && out[i].when[beat] >> 63; \
+    if (given && last == got_last && !std::memcmp(want, &out[i].data[beat * words], sizeof want)) continue; \
+    if (++wrong > 10) continue; \
+    std::printf(#p " beat %llu: expected", (unsigned long long)beat); \
+    if (given && last != got_last) std::printf(" tlast %d", last); \
+    for (unsigned w = words; w--;) std::printf(" %08x", want[w]); \
+    if (given) std::printf(", got"); else std::printf(", got nothing"); \
+    if (given) for (unsigned w = words; w--;) std::printf(" %08x", out[i].data[beat * words + w]); \
+    if (given) std::printf(" in cycle %llu", (unsigned long long)(out[i].when[beat] << 1 >> 1)); \
+    std::printf("\n"); \
+  }
+  OUTPUTS(DIFFER)
+  std::fclose(f);
+  std::printf("%d beats differ\n", wrong);
+  return wrong != 0;
+}
+
+static bool option(const char* text) {
+  const char* eq = std::strchr(text, '=');
+  if (!eq) return false;
+  const std::string name(text, eq);
+  const uint64_t v = std::strtoull(eq + 1, nullptr, 0);
+  const struct { const char* name; uint64_t* at; } plain[] = {
+      {"seed", &seed}, {"stall_in", &stall_in}, {"stall_out", &stall_out}, {"max_cycles", &max_cycles},
+      {"watchdog", &watchdog}, {"reset_at", &reset_at}, {"tail", &tail}, {"wave_from", &wave_from},
+      {"wave_to", &wave_to}};
+  for (const auto& o : plain)
+    if (name == o.name) return *o.at = v, true;
+  if (name == "waves") return wave_file = eq + 1, true;
+  if (name == "expected") return expected_file = eq + 1, true;
+  for (unsigned i = 0; i < N_IN; ++i) {
+    if (name == "beats" + std::to_string(i)) return in[i].beats = v, true;
+    if (name == "sample" + std::to_string(i)) return in[i].per_sample = v, true;
+  }
+  for (unsigned i = 0; i < N_OUT; ++i) {
+    if (name == "expect" + std::to_string(i)) return out[i].beats = v, true;
+    if (name == "answer" + std::to_string(i)) return out[i].per_sample = v, true;
+  }
+  return false;
+}
+
+int main(int argc, char** argv) {
+  if (argc < 3) return std::fprintf(stderr, "usage: sim STIMULUS RESULT [NAME=VALUE]...\n"), 2;
+  for (int i = 3; i < argc; ++i)
+    if (!option(argv[i])) return std::fprintf(stderr, "sim: unknown option %s\n", argv[i]), 2;
+  std::FILE* f = std::fopen(argv[1], "rb");
+  if (!f) return std::perror(argv[1]), 2;
+#define LOAD(i, p, words, mask) { \
+    Input& s = in[i]; \
+    s.data.resize((s.beats + 1) * words); \
+    if (std::fread(s.data.data(), 4 * words, s.beats, f) != s.beats) return std::fprintf(stderr, "sim: short stimulus\n"), 2; \
+    s.stall.chance = stall_in; \
+    s.stall.state = (seed + 1) * 0x9E3779B97F4A7C15ull + i; \
+    if (stall_in) for (unsigned w = 0; w < words; ++w) s.data[s.beats * words + w] = s.stall.draw(); \
+    s.data[s.beats * words + words - 1] &= mask; \
+  }
+  INPUTS(LOAD)
+  std::fclose(f);
+  for (unsigned i = 0; i < N_OUT; ++i) {
+    out[i].keep = out[i].beats + 16;
+    out[i].stall.chance = stall_out;
+    out[i].stall.state = (seed + 3) * 0xD1342543DE82EF95ull + i;
+  }
+  VerilatedContext context;
+  context.randReset(2);
+  context.randSeed(static_cast<int>(seed & 0x7fffffff));
+#if NERVURE_WAVES
+  context.traceEverOn(true);
+#endif
+  MODEL top{&context};
+#if NERVURE_WAVES
+  VerilatedFstC waves;
+  fst = &waves;
+  top.trace(fst, 99);
+  fst->open(wave_file);
+#endif
+  const Status status = simulate(top);
+#if NERVURE_WAVES
+  fst->close();
+#endif
+  top.final();
+  std::FILE* g = std::fopen(argv[2], "wb");
+  if (!g) return std::perror(argv[2]), 2;
+  report(g, status);
+  if (std::fclose(g)) return 2;
+  if (!expected_file) return 0;
+  if (status != DONE) std::printf("%s in cycle %llu\n", status == DEADLOCK ? "deadlock" : "stopped", (unsigned long long)cycle);
+  for (std::size_t i = 0; i < violations.size(); i += 3)
+    std::printf("output %llu broke the protocol in cycle %llu\n", (unsigned long long)violations[i + 1], (unsigned long long)violations[i + 2]);
+  return compare();
+}

@@ -1,0 +1,209 @@
+//! Requantization: accumulators to a narrower format. Deliberately absent: the rounding itself (`core::num` has it).
+
+use nervure_core::block::{Area, Block, Body, Interface, Rng};
+use nervure_core::kernel::Builder;
+use nervure_core::num::{Multiplier, Overflow, Shift};
+use nervure_core::{Diagnostic, QType, Requant as Mode, Rounding, Schedule, Target, TensorType};
+use rand::RngExt;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::shared::{area, divisor};
+
+/// See the README.
+pub(crate) struct Requant;
+
+/// Parameters of `act/requant`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Params {
+    /// Accumulators. Filled in from the layer before.
+    input: TensorType,
+    /// Elements computed at once. Filled in from the layer before.
+    #[serde(default = "one")]
+    input_lanes: usize,
+    /// Format of the result. Its fraction is for the layers after: the scale alone says what happens to the integers.
+    output: QType,
+    /// Scale and rounding; a column is an index along the last axis.
+    mode: Mode,
+    /// Added after rounding, before clamping; an integer of the output's format.
+    #[serde(default)]
+    zero_point: i64,
+}
+
+const fn one() -> usize {
+    1
+}
+
+/// A scale without common factors of two, and the shift it shares with the other columns.
+struct Scale {
+    multipliers: Vec<i128>,
+    shift: u32,
+}
+
+impl Params {
+    /// Scales of all columns over one common shift: `m / 2^s = (m << (shift - s)) / 2^shift`, exactly.
+    fn scale(&self) -> Scale {
+        let reduced: Vec<(i64, u32)> = (0..self.input.columns())
+            .map(|column| match self.mode.scale(column) {
+                (0, _) => (0, 0),
+                (m, s) => (m >> m.trailing_zeros().min(s), s - m.trailing_zeros().min(s)),
+            })
+            .collect();
+        let shift = reduced.iter().map(|(_, s)| *s).max().unwrap_or(0);
+        Scale { multipliers: reduced.iter().map(|(m, s)| i128::from(*m) << (shift - s)).collect(), shift }
+    }
+
+    fn fault(&self) -> Option<(&'static str, String, &'static str)> {
+        if let Some((_, message)) = self.mode.fault(self.input.columns()) {
+            return Some((
+                "mode",
+                message,
+                "correct the scale; `nervure blocks act/requant` lists its forms",
+            ));
+        }
+        if !self.output.contains(self.zero_point) {
+            let (z, q) = (self.zero_point, self.output);
+            let message = format!("`zero_point` is {z}, outside {q} ({} to {})", q.min(), q.max());
+            return Some(("zero_point", message, "use an integer of the output's format"));
+        }
+        let scale = self.scale();
+        let largest = scale.multipliers.iter().max().copied().unwrap_or(0);
+        if largest >= 1 << 48 {
+            let message = format!("over one shift ({}) the largest multiplier is {largest}", scale.shift);
+            return Some((
+                "mode",
+                message,
+                "bring the shifts of the columns closer together (48 bits in all)",
+            ));
+        }
+        for column in 0..self.input.columns() {
+            let (m, s) = self.mode.scale(column);
+            let x = if self.input.format.signed { self.input.format.min() } else { self.input.format.max() };
+            let extreme = self.mode.rounding().shift(i128::from(x) * i128::from(m), s);
+            if extreme.unsigned_abs() >= 1 << 62 {
+                let message = format!("column {column} rescales {x} to {extreme}, beyond 62 bits");
+                return Some(("mode", message, "use a larger shift or a smaller multiplier"));
+            }
+        }
+        None
+    }
+}
+
+impl Block for Requant {
+    type Params = Params;
+    type State = ();
+    const NAME: &'static str = "act/requant";
+    const README: &'static str = include_str!("README.md");
+
+    fn examples() -> Vec<Params> {
+        let shift = Params {
+            input: TensorType::frame(&[6], QType { bits: 12, frac: 6, signed: true }),
+            input_lanes: 2,
+            output: QType { bits: 8, frac: 3, signed: true },
+            mode: Mode::Shift(Shift { shift: 3, rounding: Rounding::TowardZero }),
+            zero_point: 0,
+        };
+        let onnx = Params {
+            input: TensorType::step(&[2, 4], QType::signed(16)),
+            input_lanes: 1,
+            output: QType::unsigned(8),
+            mode: Mode::Onnx {
+                onnx: Multiplier {
+                    multiplier: vec![11_534_336, 8_388_608, 16_777_215, 0],
+                    shift: vec![30, 31, 32, 30],
+                },
+            },
+            zero_point: 7,
+        };
+        let tflite = Params {
+            input: TensorType::frame(&[4], QType::signed(14)),
+            input_lanes: 4,
+            output: QType::signed(8),
+            mode: Mode::Tflite { tflite: Multiplier { multiplier: vec![1_181_116_006], shift: vec![36] } },
+            zero_point: -3,
+        };
+        let half_even = Params {
+            input: TensorType::step(&[3], QType::unsigned(9)),
+            input_lanes: 1,
+            output: QType::unsigned(6),
+            mode: Mode::Shift(Shift { shift: 2, rounding: Rounding::HalfEven }),
+            zero_point: 0,
+        };
+        vec![shift, onnx, tflite, half_even]
+    }
+
+    fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
+        if input.columns() > 64 {
+            return None;
+        }
+        let bits = rng.random_range(2..9);
+        let output = QType { bits, frac: 0, signed: rng.random() };
+        // About as many bits are dropped as the output lacks, so that results spread over its range and beyond.
+        let drop = u32::from(input.format.bits.saturating_sub(bits));
+        let many = rng.random::<bool>();
+        let columns = if many { input.columns() } else { 1 };
+        let multiplier = |width: u32, rng: &mut Rng| Multiplier {
+            multiplier: (0..columns).map(|_| rng.random_range(1i64 << (width - 1)..1 << width)).collect(),
+            shift: (0..columns).map(|_| i64::from(width + drop - rng.random_range(0..3))).collect(),
+        };
+        let rounding = [Rounding::Floor, Rounding::HalfUp, Rounding::HalfEven, Rounding::TowardZero];
+        let mode = match rng.random_range(0..3) {
+            0 => Mode::Shift(Shift { shift: drop, rounding: rounding[rng.random_range(0..4)] }),
+            1 => Mode::Onnx { onnx: multiplier(if drop > 30 { 4 } else { 24 }, rng) },
+            _ => Mode::Tflite { tflite: multiplier(if drop > 30 { 4 } else { 31 }, rng) },
+        };
+        Some(Params {
+            input: input.clone(),
+            input_lanes: divisor(input.len(), 4, rng),
+            output,
+            mode,
+            zero_point: rng.random_range(output.min()..=output.max()),
+        })
+    }
+
+    fn interface(p: &Params) -> Result<Interface, Diagnostic> {
+        if let Some((field, message, help)) = p.fault() {
+            return Err(Diagnostic::new("E0203", message, help).at(field));
+        }
+        let y = p.input.with_format(p.output);
+        Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, y, p.input_lanes))
+    }
+
+    fn state(_: &Params) {}
+
+    fn reset(_: &Params, (): &mut ()) {}
+
+    fn step(p: &Params, (): &mut (), x: &[&[i64]], y: &mut [&mut [i64]]) {
+        let columns = p.input.columns();
+        for (i, (y, &x)) in y[0].iter_mut().zip(x[0]).enumerate() {
+            *y = p.output.saturate(p.mode.apply(x, i % columns) + p.zero_point);
+        }
+    }
+
+    fn body(p: &Params) -> Body {
+        let k = Builder::new();
+        let scale = p.scale();
+        let rows = p.input.len() / p.input.columns();
+        let multipliers: Vec<i64> = scale.multipliers.iter().map(|m| *m as i64).collect();
+        let x = k.input("x", p.input.format).read_as(0);
+        let multiplier = k.param("multiplier", 0, multipliers.repeat(rows));
+        let rescaled = (x * multiplier).shr(scale.shift, p.mode.rounding()).named("rescaled");
+        let y = (rescaled + k.constant(p.zero_point, 0)).read_as(p.output.frac);
+        k.output_as("y", p.output, y.fit(p.output, Overflow::Saturate).named("saturated"));
+        Body::Kernel(k.finish())
+    }
+
+    fn schedule(p: &Params, _: &[&[i64]], _: bool, out: &mut Schedule) {
+        out.pass(1, p.input.len() / p.input_lanes);
+    }
+
+    fn cost(p: &Params, t: &Target) -> Area {
+        let Body::Kernel(kernel) = Self::body(p) else { unreachable!("requantization is a kernel") };
+        let param: usize = kernel.params.iter().map(|c| c.port.format.bits as usize).sum();
+        let stages = kernel.stages(t, t.budget_ps(t.clock_mhz)).count as usize;
+        let between = (stages - 1) * p.input.format.bits as usize;
+        let registers = p.input_lanes * (p.output.bits as usize + between) + stages + 8;
+        kernel.area(t) * p.input_lanes + area(p.input_lanes * param + 4, registers)
+    }
+}

@@ -1,0 +1,82 @@
+//! Another shape for the same elements.
+
+use nervure_core::block::{Area, Block, Body, Interface, Rng, Template};
+use nervure_core::{Diagnostic, QType, Schedule, Target, TensorType, Timing};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::shared::{area, divisor};
+
+/// See the README.
+pub(crate) struct Flatten;
+
+/// Parameters of `seq/flatten`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Params {
+    /// What passes. Filled in from the layer before.
+    input: TensorType,
+    /// Elements a beat. Filled in from the layer before.
+    #[serde(default = "one")]
+    input_lanes: usize,
+}
+
+const fn one() -> usize {
+    1
+}
+
+impl Params {
+    const fn width(&self) -> usize {
+        self.input_lanes * self.input.format.bits as usize
+    }
+}
+
+impl Block for Flatten {
+    type Params = Params;
+    type State = ();
+    const NAME: &'static str = "seq/flatten";
+    const README: &'static str = include_str!("README.md");
+
+    fn examples() -> Vec<Params> {
+        let frame = Params { input: TensorType::frame(&[2, 3], QType::signed(4)), input_lanes: 2 };
+        let step = Params { input: TensorType::step(&[2, 1, 2], QType::unsigned(1)), input_lanes: 1 };
+        vec![frame, step]
+    }
+
+    fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
+        Some(Params { input: input.clone(), input_lanes: divisor(input.len(), 8, rng) })
+    }
+
+    fn interface(p: &Params) -> Result<Interface, Diagnostic> {
+        p.input.check().map_err(|d| d.at("input"))?;
+        let y = TensorType { shape: vec![p.input.len()], ..p.input.clone() };
+        Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, y, p.input_lanes))
+    }
+
+    fn state(_: &Params) {}
+
+    fn reset(_: &Params, (): &mut ()) {}
+
+    fn step(_: &Params, (): &mut (), x: &[&[i64]], y: &mut [&mut [i64]]) {
+        y[0].copy_from_slice(x[0]);
+    }
+
+    fn body(p: &Params) -> Body {
+        Body::Template(Box::new(Template {
+            text: include_str!("flatten.v.tera"),
+            context: json!({"width_top": p.width() - 1}),
+            memories: Vec::new(),
+            kernels: Vec::new(),
+            timing: Timing::Pipeline { depth: 0, prologue: 0 },
+        }))
+    }
+
+    fn schedule(p: &Params, _: &[&[i64]], _: bool, out: &mut Schedule) {
+        out.pass(1, p.input.len() / p.input_lanes);
+    }
+
+    fn cost(p: &Params, _: &Target) -> Area {
+        area(2, p.width() + 2)
+    }
+}

@@ -1,0 +1,52 @@
+//! What several blocks share: templates of the back end, and small helpers.
+
+pub(crate) mod membrane;
+
+use nervure_core::block::Rng;
+use nervure_core::{Area, Tensor};
+use rand::RngExt;
+
+/// Templates that the back end renders itself, by name.
+pub(crate) const TEMPLATES: [(&str, &str); 4] = [
+    ("module.v", include_str!("module.v.tera")),
+    ("kernel.v", include_str!("kernel.v.tera")),
+    ("elementwise.v", include_str!("elementwise.v.tera")),
+    ("top.v", include_str!("top.v.tera")),
+];
+
+/// Lookup tables and flip-flops.
+pub(crate) fn area(lut: usize, ff: usize) -> Area {
+    Area { lut: lut as u32, ff: ff as u32, ..Area::default() }
+}
+
+/// Bits of a counter that counts `n` things (at least 1).
+pub(crate) fn counter_bits(n: usize) -> usize {
+    (usize::BITS - n.saturating_sub(1).leading_zeros()).max(1) as usize
+}
+
+/// A random divisor of `n`, at most `max`.
+pub(crate) fn divisor(n: usize, max: usize, rng: &mut Rng) -> usize {
+    let all: Vec<usize> = (1..=n.min(max)).filter(|d| n.is_multiple_of(*d)).collect();
+    all[rng.random_range(0..all.len())]
+}
+
+/// A random matrix of integers in `lo..=hi`.
+pub(crate) fn matrix(rows: usize, columns: usize, lo: i64, hi: i64, rng: &mut Rng) -> Tensor {
+    Tensor::new(&[rows, columns], (0..rows * columns).map(|_| rng.random_range(lo..=hi)).collect())
+}
+
+/// The interval of `sum w * x + b` over all rows, for inputs in `lo..=hi`: exact worst case.
+///
+/// Shapes: `weights: [out, in]`, `bias: [out]`.
+pub(crate) fn sum_range(weights: &Tensor, bias: Option<&Tensor>, lo: i64, hi: i64) -> (i128, i128) {
+    let mut range = (0i128, 0i128);
+    for (row, w) in weights.rows().enumerate() {
+        let b = bias.map_or(0, |b| b.data[row]) as i128;
+        let term = |w: i64, x: i64| w as i128 * x as i128;
+        let least: i128 = w.iter().map(|&w| term(w, lo).min(term(w, hi))).sum();
+        let most: i128 = w.iter().map(|&w| term(w, lo).max(term(w, hi))).sum();
+        // A sum is built up from zero, so zero and the bias alone are always among its partial values.
+        range = (range.0.min(least + b), range.1.max(most + b));
+    }
+    range
+}

@@ -1,0 +1,204 @@
+"""Writes the network files and arrays of the bad inputs in this folder; `expected.txt` is written by
+`NERVURE_BLESS=1 cargo test -p nervure-tests --test errors` and read by a person.
+
+Run with Python 3, nothing else: `python3 generate.py`. The same bytes every time.
+"""
+
+import struct
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+NEURON = "{block: neuron/lif, membrane: s12, threshold: 6, compare: gt, reset: zero, leak: {shift: 4}, overflow: saturate}"
+
+GOOD = f"""\
+nervure: 1
+name: small
+inputs:
+  - {{name: x, shape: [4], format: u1, rate: step}}
+layers:
+  - name: hidden
+    block: engine/spiking
+    weights: [[1, 0, -1, 2], [0, 3, 1, -2]]
+    weight_format: s4
+    lanes: 2
+    neuron: {NEURON}
+  - name: counts
+    block: seq/sum
+  - name: digit
+    block: seq/argmax
+"""
+
+FRAMES = """\
+nervure: 1
+name: frames
+inputs:
+  - {name: x, shape: [8], format: u8}
+layers:
+"""
+
+FOLDED = FRAMES + """\
+  - name: dense
+    block: engine/folded
+    weights: [[1, 0, -1, 2, 0, 0, 0, 1], [0, 3, 1, -2, 0, 0, 0, 1]]
+    weight_format: s4
+    pe: 2
+    simd: 4
+"""
+
+SPARSE = FRAMES + """\
+  - name: sparse
+    block: sparse/nm_array
+    weights: [[1, 0, 0, 2, 0, 0, 0, 1], [0, 3, 1, 0, 0, 0, 0, 1]]
+    weight_format: s4
+    pattern: {n: 2, m: 4}
+    columns: 2
+"""
+
+REQUANT = FRAMES + """\
+  - name: narrow
+    block: act/requant
+    output: u4
+    mode: {shift: 3, rounding: half_even}
+"""
+
+
+def swap(text, *pairs):
+    """`text` with each `old` replaced by `new`; every `old` must be there."""
+    for old, new in pairs:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+def npy(descr, shape, data):
+    """A `.npy` file: header and raw bytes."""
+    shape = "(" + "".join(f"{n}, " for n in shape) + ")"
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}"
+    header += " " * (63 - (len(header) + 10) % 64) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + data
+
+
+def npz(**arrays):
+    """A `.npz` file, without times."""
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in arrays.items():
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), data)
+    return out.getvalue()
+
+
+HIDDEN = npy("|i1", [2, 4], struct.pack("8b", 1, 0, -1, 2, 0, 3, 1, -2))
+
+
+def floats(*values):
+    return npy("<f4", [2, 4], struct.pack("<8f", *values))
+
+
+def with_array(key="hidden", file="weights.npz"):
+    return swap(GOOD, ("[[1, 0, -1, 2], [0, 3, 1, -2]]", f"{file}:{key}"))
+
+
+def case(name, network, **files):
+    folder = HERE / name
+    folder.mkdir(exist_ok=True)
+    data = network if isinstance(network, bytes) else network.encode()
+    (folder / "network.yaml").write_bytes(data)
+    for file, content in files.items():
+        path = folder / file.replace("__", ".")
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+# The file and its syntax.
+case("file_empty", "")
+case("file_binary", bytes(range(256)))
+case("file_latin1", "nervure: 1\nname: modèle\n".encode("latin-1"))
+case("file_prose", "A network that recognizes digits.\n")
+case("yaml_tab", swap(GOOD, ("    block: engine/spiking", "\t block: engine/spiking")))
+case("yaml_open_bracket", swap(GOOD, ("shape: [4]", "shape: [4")))
+case("yaml_indentation", swap(GOOD, ("    weight_format", "   weight_format")))
+case("yaml_duplicate_key", swap(GOOD, ("    lanes: 2\n", "    lanes: 2\n    lanes: 1\n")))
+case("yaml_deep", GOOD + "outputs: " + "[" * 200 + "\n")
+bomb = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 9))
+case("yaml_alias_bomb", "nervure: 1\na0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n" + bomb)
+case("yaml_two_documents", GOOD + "---\n" + GOOD)
+
+# The fields of the file.
+case("version_missing", swap(GOOD, ("nervure: 1\n", "")))
+case("version_wrong", swap(GOOD, ("nervure: 1", "nervure: 2")))
+case("field_unknown_top", swap(GOOD, ("layers:", "layer:")))
+case("field_unknown_input", swap(GOOD, ("rate: step", "rates: step")))
+case("field_unknown_layer", swap(GOOD, ("    lanes: 2", "    lane: 2")))
+case("field_unknown_neuron", swap(GOOD, ("threshold: 6", "treshold: 6")))
+case("field_unknown_leak", swap(GOOD, ("{shift: 4}", "{shift: 4, mulitply: 15}")))
+case("field_missing_layer", swap(GOOD, ("    lanes: 2\n", "")))
+case("field_missing_neuron", swap(GOOD, ("reset: zero, ", "")))
+case("field_type_text", swap(GOOD, ("lanes: 2", "lanes: two")))
+case("field_type_fraction", swap(GOOD, ("threshold: 6", "threshold: 0.5")))
+case("field_type_weights", swap(GOOD, ("[0, 3, 1, -2]", "[0, 3, 1]")))
+case("field_format", swap(GOOD, ("weight_format: s4", "weight_format: int4")))
+case("field_format_range", swap(GOOD, ("membrane: s12", "membrane: s64")))
+case("field_choice", swap(GOOD, ("reset: zero", "reset: soft")))
+case("field_requant_incomplete", swap(REQUANT, ("{shift: 3, rounding: half_even}", "{shift: 3}")))
+case("field_requant_rounding", swap(REQUANT, ("half_even", "nearest")))
+
+# Names and edges.
+case("layers_none", GOOD[: GOOD.index("layers:")] + "layers: []\n")
+case("block_unknown", swap(GOOD, ("engine/spiking", "engine/spikng")))
+case("neuron_unknown", swap(GOOD, ("neuron/lif", "lif")))
+case("neuron_not_a_neuron", swap(GOOD, (NEURON, "{block: act/relu}")))
+case("name_duplicate", swap(GOOD, ("name: counts", "name: hidden")))
+case("from_unknown", swap(GOOD, ("block: seq/sum", "block: seq/sum\n    from: hiden")))
+case("from_unknown_port", swap(GOOD, ("block: seq/sum", "block: seq/sum\n    from: hidden.spikes")))
+case("from_too_many", swap(GOOD, ("block: seq/sum", "block: seq/sum\n    from: [hidden, x]")))
+case("from_itself", swap(GOOD, ("block: seq/sum", "block: seq/sum\n    from: counts")))
+case("from_cycle", swap(GOOD, ("weights: [", "from: digit\n    weights: [")))
+case("output_unknown", GOOD + "outputs: [digits]\n")
+case("input_unread", swap(GOOD, ("rate: step}\n", "rate: step}\n  - {name: bias, shape: [1], format: u1, rate: step}\n"),
+     ("block: engine/spiking\n", "block: engine/spiking\n    from: x\n")))
+
+# Shapes, formats and values.
+case("shape_empty", swap(GOOD, ("shape: [4]", "shape: [0]")))
+case("shape_absurd", swap(GOOD, ("shape: [4]", "shape: [65536, 32768]")))
+case("shape_mismatch", swap(GOOD, ("shape: [4]", "shape: [5]")))
+case("input_mismatch", swap(GOOD, ("block: seq/sum", "block: seq/sum\n    input: {shape: [3], format: u1, rate: step}")))
+case("lanes_input", swap(GOOD, ("rate: step}", "rate: step, lanes: 3}")))
+case("lanes_layer", swap(GOOD, ("lanes: 2", "lanes: 3")))
+case("lanes_zero", swap(GOOD, ("lanes: 2", "lanes: 0")))
+case("rate_frame_into_spiking", swap(GOOD, (", rate: step", "")))
+case("rate_frame_into_sum", FRAMES + "  - name: total\n    block: seq/sum\n")
+case("weight_outside_format", swap(GOOD, ("[0, 3, 1, -2]", "[0, 9, 1, -2]")))
+case("threshold_negative", swap(GOOD, ("threshold: 6", "threshold: -1")))
+case("threshold_beyond_membrane", swap(GOOD, ("threshold: 6", "threshold: 4000")))
+case("accumulator_overflow", FOLDED + "    accumulator: s6\n")
+case("folded_pe", swap(FOLDED, ("pe: 2", "pe: 3")))
+case("sparse_not_n_of_m", swap(SPARSE, ("[1, 0, 0, 2, 0", "[1, 1, 0, 2, 0")))
+case("sparse_columns", swap(SPARSE, ("columns: 2", "columns: 3")))
+case("table_too_short", FRAMES + "  - name: lut\n    block: act/table\n    output: u4\n    entries: [0, 1, 2, 3]\n")
+case("argmax_of_one", swap(GOOD, ("[[1, 0, -1, 2], [0, 3, 1, -2]]", "[[1, 0, -1, 2]]"), ("lanes: 2", "lanes: 1")))
+
+# Arrays.
+case("npz_missing", with_array())
+case("npz_absolute", with_array(file="/data/weights.npz"))
+case("npz_truncated", with_array(), weights__npz=npz(hidden=HIDDEN)[:-20])
+case("npz_garbage", with_array(), weights__npz="not an archive\n")
+case("npz_checksum", with_array(), weights__npz=npz(hidden=HIDDEN).replace(b"\x01\x00\xff\x02", b"\x01\x00\xff\x03"))
+case("npz_key_missing", with_array("hiden"), weights__npz=npz(hidden=HIDDEN, out=HIDDEN))
+case("npz_short", with_array(), weights__npz=npz(hidden=HIDDEN[:-3]))
+case("npz_absurd", with_array(), weights__npz=npz(hidden=npy("<f4", [65536, 8192], b"")))
+case("npz_nan", with_array(), weights__npz=npz(hidden=floats(1, 0, -1, 2, 0, float("nan"), 1, -2)))
+case("npz_infinite", with_array(), weights__npz=npz(hidden=floats(1, 0, float("-inf"), 2, 0, 3, 1, -2)))
+case("npz_fraction", with_array(), weights__npz=npz(hidden=floats(1, 0, -1, 2, 0, 3, 0.1, -2)))
+case("npz_complex", with_array(), weights__npz=npz(hidden=npy("<c8", [2, 4], bytes(64))))
+case("npz_shape", with_array(), weights__npz=npz(hidden=npy("|i1", [4, 2], bytes(8))))
+case("npz_value", with_array(), weights__npz=npz(hidden=npy("<i2", [2, 4], struct.pack("<8h", 1, 0, -1, 2, 0, 3, 100, -2))))
+
+# The command line; each line of `set.txt` is one `--set`.
+case("set_unknown_layer", GOOD, set__txt="layers.hiden.lanes=1\n")
+case("set_unknown_parameter", GOOD, set__txt="layers.hidden.lane=1\n")
+case("set_unknown_neuron_parameter", GOOD, set__txt="layers.hidden.neuron.treshold=1\n")
+case("set_unknown_field", GOOD, set__txt="board=icebreaker\n")
+case("set_wrong_type", GOOD, set__txt="layers.hidden.lanes=1\nlayers.hidden.lanes=many\n")
+case("set_wrong_value", GOOD, set__txt="layers.hidden.neuron.threshold=9999\n")
