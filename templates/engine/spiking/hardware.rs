@@ -52,13 +52,14 @@ pub(super) fn fields(p: &Params) -> Vec<Field> {
     std::iter::once(current).chain(states).collect()
 }
 
-/// One lane: adds a weight to what is stored, or (`fire`) does the neuron's step; `clear` sets the reset values.
+/// One lane: adds a weight to what is stored, or (`update`) does the neuron's step; `clear`, set only together with
+/// `update`, stores the reset values instead.
 fn lane(p: &Params, fields: &[Field]) -> Kernel {
     let neuron = neuron_kernel(p);
     let k = Builder::new();
     let stored: Vec<Expr<'_>> = fields.iter().map(|f| k.input(&f.name, f.format)).collect();
     let weight = k.input("weight", p.weight_format);
-    let fire = k.input("fire", QType::unsigned(1));
+    let update = k.input("update", QType::unsigned(1));
     let clear = k.input("clear", QType::unsigned(1));
     let find = |wanted: Op| neuron.values.iter().position(|v| v.op == wanted).map(|i| ValueId(i as u32));
     let given: Vec<(ValueId, Expr<'_>)> = match integrator(&neuron) {
@@ -71,41 +72,59 @@ fn lane(p: &Params, fields: &[Field]) -> Kernel {
     };
     let (spike, next) = k.inline(&neuron, &given);
     // Partial sums stay within the current's range, by the choice of the field's format.
-    let (lo, hi) = (fields[0].format.min().into(), fields[0].format.max().into());
-    let integrated = k.promise(stored[0] + weight, lo, hi).named("integrated");
+    let within = |e| k.promise(e, fields[0].format.min().into(), fields[0].format.max().into());
     let mut after = Vec::new();
-    if integrator(&neuron).is_some() {
-        after.push(k.select_shared(fire, next[0], integrated));
+    if integrator(&neuron).is_some() && fields[0].reset == 0 {
+        after.push(within(k.select_or_add((update, clear), next[0], (stored[0], weight))));
     } else {
-        after.push(k.select(fire, k.constant(0, integrated.frac()), integrated));
-        after.extend(next.iter().zip(&stored[1..]).map(|(next, held)| k.select(fire, *next, *held)));
+        let integrated = within(stored[0] + weight);
+        if integrator(&neuron).is_some() {
+            after.push(k.select(update, next[0], integrated));
+        } else {
+            after.push(k.select(update, k.constant(0, integrated.frac()), integrated));
+            after.extend(next.iter().zip(&stored[1..]).map(|(next, held)| k.select(update, *next, *held)));
+        }
+        after = after
+            .into_iter()
+            .zip(fields)
+            .map(|(e, f)| k.select(clear, k.constant(f.reset, e.frac()), e))
+            .collect();
     }
     for (f, after) in fields.iter().zip(after) {
-        let reset = k.constant(f.reset, after.frac());
-        k.output_as(&format!("{}_next", f.name), f.format, k.select(clear, reset, after));
+        k.output_as(&format!("{}_next", f.name), f.format, after);
     }
     k.output_as("spike_out", QType::unsigned(1), spike[0]);
     k.finish()
 }
 
-/// Weight rows: row `{beat, bit, group}` holds the weights from one input to one group of lanes.
-fn weights(p: &Params, bit_bits: usize, group_bits: usize) -> Memory {
-    let (inputs, lanes) = (p.input.len(), p.lanes);
+/// Weight memories, one per slice of lanes: row `{beat, bit, group}` holds the weights from one input to one group.
+///
+/// A slice is as wide as a block RAM of 36 Kbit is at this depth, so that no multiplexer is needed behind it.
+fn weights(p: &Params, bit_bits: usize, group_bits: usize) -> Vec<Memory> {
+    let (inputs, bits) = (p.input.len(), p.weight_format.bits as usize);
     let beats = inputs / p.input_lanes;
-    let mut rows = Vec::new();
-    for beat in 0..beats {
-        for bit in 0..1 << bit_bits {
-            for group in 0..1 << group_bits {
-                let used = bit < p.input_lanes && group < p.groups();
-                let input = beat * p.input_lanes + bit;
-                let weight = |lane: usize| {
-                    if used { p.weights.data[(group * lanes + lane) * inputs + input] } else { 0 }
-                };
-                rows.push((0..lanes).map(weight).collect::<Vec<i64>>());
-            }
-        }
-    }
-    Memory::pack("weight", p.weight_format.bits.into(), rows.iter().map(Vec::as_slice))
+    let depth = beats << (bit_bits + group_bits);
+    let width = [(512, 72), (1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2)]
+        .iter()
+        .find(|(words, _)| depth <= *words)
+        .map_or(1, |(_, width)| *width);
+    let slice = (1..=p.lanes).filter(|n| p.lanes.is_multiple_of(*n) && n * bits <= width).max().unwrap_or(1);
+    let row = |address: usize, lane: usize| {
+        let group = address % (1 << group_bits);
+        let bit = (address >> group_bits) % (1 << bit_bits);
+        let input = (address >> (group_bits + bit_bits)) * p.input_lanes + bit;
+        let used = bit < p.input_lanes && group < p.groups();
+        if used { p.weights.data[(group * p.lanes + lane) * inputs + input] } else { 0 }
+    };
+    (0..p.lanes)
+        .step_by(slice)
+        .enumerate()
+        .map(|(n, first)| {
+            let rows: Vec<Vec<i64>> =
+                (0..depth).map(|at| (first..first + slice).map(|lane| row(at, lane)).collect()).collect();
+            Memory::pack(&format!("weight_{n}"), bits, rows.iter().map(Vec::as_slice))
+        })
+        .collect()
 }
 
 pub(super) fn body(p: &Params) -> Body {
@@ -122,7 +141,7 @@ pub(super) fn body(p: &Params) -> Body {
     .filter_map(|(used, name)| used.then_some(name))
     .collect();
     let address = if address.is_empty() { "1'd0".into() } else { format!("{{{}}}", address.join(", ")) };
-    let memory = weights(p, bit_bits, group_bits);
+    let memories = weights(p, bit_bits, group_bits);
     let lane_bits: usize = fields.iter().map(|f| f.format.bits as usize).sum();
     let field_slices: Vec<Vec<serde_json::Value>> = (0..p.lanes)
         .map(|lane| {
@@ -140,16 +159,26 @@ pub(super) fn body(p: &Params) -> Body {
     let weight_bits = p.weight_format.bits as usize;
     let weight_slices: Vec<[usize; 2]> =
         (0..p.lanes).map(|l| [(l + 1) * weight_bits - 1, l * weight_bits]).collect();
+    let mut at = 0;
+    let slices: Vec<serde_json::Value> = memories
+        .iter()
+        .map(|m| {
+            let lo = at;
+            at += m.width;
+            json!({"name": m.name, "lo": lo, "hi": at - 1})
+        })
+        .collect();
     let context = json!({
         "lanes": p.lanes, "groups": groups, "group_bits": group_bits, "input_lanes": p.input_lanes,
         "bit_bits": bit_bits, "beat_bits": beat_bits, "beats": beats, "address": address,
         "before_last_beat": (beats + (1 << beat_bits) - 2) % (1 << beat_bits),
         "word": p.lanes * lane_bits, "fields": field_slices, "weight_slices": weight_slices,
+        "weight_width": p.lanes * weight_bits, "memories": slices,
     });
     Body::Template(Box::new(Template {
         text: include_str!("spiking.v.tera"),
         context,
-        memories: vec![memory],
+        memories,
         kernels: vec![("lane", lane(p, &fields))],
         timing: Timing::Pipeline { depth: 1, prologue: groups as u32 },
     }))

@@ -242,7 +242,7 @@ impl Block for Spiking {
 
     fn cost(p: &Params, t: &Target) -> Area {
         let Body::Template(body) = Self::body(p) else { unreachable!("an engine is a template") };
-        let word = body.memories[0].width;
+        let word: usize = body.memories.iter().map(|m| m.width).sum();
         let rows = body.memories[0].words.len();
         let membrane: usize = hardware::fields(p).iter().map(|f| f.format.bits as usize).sum();
         let lane = body.kernels[0].1.area(t);

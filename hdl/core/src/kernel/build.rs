@@ -233,30 +233,36 @@ impl Builder {
         self.push(Op::AddCarry(a.id, b.id, carry.id), range, a.frac())
     }
 
-    /// `if c { a } else { b }` like [`Builder::select`]; where both are a sum or a difference, with one adder between
-    /// them and selections in front of it.
-    pub fn select_shared<'k>(&'k self, c: Expr<'k>, a: Expr<'k>, b: Expr<'k>) -> Expr<'k> {
-        let (a, b) = a.align(b);
-        let parts = |e: Expr<'k>| match self.value(e.id).op {
-            Op::Add(x, y) => Some((x, y, false)),
-            Op::Sub(x, y) => Some((x, y, true)),
+    /// `if c { a } else { x + y }` with one adder where `a` has the shape `r - r / 2^n` or has no adder at its end.
+    ///
+    /// With `zero` (one bit, only ever set together with `c`) the result is 0; `a` is 0 where `r` is.
+    pub fn select_or_add<'k>(
+        &'k self,
+        (c, zero): (Expr<'k>, Expr<'k>),
+        a: Expr<'k>,
+        (x, y): (Expr<'k>, Expr<'k>),
+    ) -> Expr<'k> {
+        let value = self.value(a.id);
+        let nothing = self.constant(0, value.frac);
+        let kept = match value.op {
+            Op::Sub(r, part) => match self.value(part).op {
+                Op::Shr(of, n, rounding) if of == r => Some((Expr { builder: self, id: r }, n, rounding)),
+                _ => None,
+            },
             _ => None,
         };
-        let (Some((ax, ay, a_minus)), Some((bx, by, b_minus))) = (parts(a), parts(b)) else {
-            return self.select(c, a, b);
+        let chosen = self.select(c, kept.map_or(a, |(r, ..)| r), x);
+        let first = self.select(zero, nothing, chosen);
+        let range = value.range.union(x.range()).union((x + y).range()).union(Range { lo: 0, hi: 0 });
+        let sum = match kept {
+            // Where `c` is set, `first` is `r`, so that one shifter serves both branches.
+            Some((_, n, rounding)) => {
+                let part = first.shr(n.into(), rounding).complement();
+                self.add_carry(first, self.select(c, part, y), c)
+            }
+            None => first + self.select(c, nothing, y),
         };
-        let e = |id| Expr { builder: self, id };
-        let operand = |id, minus: bool| if minus { e(id).complement() } else { e(id) };
-        let first = self.select(c, e(ax), e(bx));
-        let second = self.select(c, operand(ay, a_minus), operand(by, b_minus));
-        let exact = self.select(c, a, b).range();
-        let sum = match (a_minus, b_minus) {
-            (false, false) => first + second,
-            (true, true) => self.add_carry(first, second, self.constant(1, 0)),
-            (true, false) => self.add_carry(first, second, c),
-            (false, true) => self.add_carry(first, second, !c),
-        };
-        self.assume(sum, exact)
+        self.assume(sum, range)
     }
 
     /// The same value, which the author knows to lie in `lo..=hi` for a reason that the graph does not show.
