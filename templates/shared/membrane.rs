@@ -39,10 +39,15 @@ pub(crate) struct Firing {
 impl Firing {
     /// Errors: `E0203` for formats or a threshold that do not fit together.
     pub(crate) fn check(&self, current: &TensorType) -> Result<(), Diagnostic> {
-        let fault = |field: &str, message: String, help: &str| Err(Diagnostic::new("E0203", message, help).at(field));
+        let fault =
+            |field: &str, message: String, help: &str| Err(Diagnostic::new("E0203", message, help).at(field));
         if !self.membrane.signed {
             let m = self.membrane;
-            return fault("membrane", format!("`membrane` is {m}, which has no sign"), "use a signed format, such as s12");
+            return fault(
+                "membrane",
+                format!("`membrane` is {m}, which has no sign"),
+                "use a signed format, such as s12",
+            );
         }
         if self.membrane.frac != current.format.frac {
             let (m, c) = (self.membrane.frac, current.format.frac);

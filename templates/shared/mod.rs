@@ -3,6 +3,7 @@
 pub(crate) mod membrane;
 
 use nervure_core::block::Rng;
+pub(crate) use nervure_core::num::counter_bits;
 use nervure_core::{Area, Tensor};
 use rand::RngExt;
 
@@ -17,11 +18,6 @@ pub(crate) const TEMPLATES: [(&str, &str); 4] = [
 /// Lookup tables and flip-flops.
 pub(crate) fn area(lut: usize, ff: usize) -> Area {
     Area { lut: lut as u32, ff: ff as u32, ..Area::default() }
-}
-
-/// Bits of a counter that counts `n` things (at least 1).
-pub(crate) fn counter_bits(n: usize) -> usize {
-    (usize::BITS - n.saturating_sub(1).leading_zeros()).max(1) as usize
 }
 
 /// A random divisor of `n`, at most `max`.

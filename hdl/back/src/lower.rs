@@ -10,8 +10,8 @@ use std::sync::Arc;
 use nervure_core::ident::Names;
 use nervure_core::kernel::Stages;
 use nervure_core::{
-    Body, Channel, Design, Diagnostic, Endpoint, Instance, Module, Network, NodeId, Registry, Stream, Target, TensorRef,
-    Timing,
+    Body, Channel, Design, Diagnostic, Endpoint, Instance, Module, Network, NodeId, Registry, Stream, Target,
+    TensorRef, Timing,
 };
 use serde_json::json;
 
@@ -21,6 +21,12 @@ pub struct Options {
     /// Clock to schedule for, MHz; the target's own when absent.
     pub clock_mhz: Option<u32>,
 }
+
+/// Who reads a tensor: its port, the beats of queue in front of it, and the layer's name.
+type Reader = (Endpoint, usize, String);
+
+/// Branches of one `stream/fork`.
+const MAX_FORK: usize = 8;
 
 struct Lowering<'a> {
     registry: &'a Registry,
@@ -69,7 +75,7 @@ pub fn lower(
 
 impl Lowering<'_> {
     fn run(&mut self, network: &Network) -> Result<(), Diagnostic> {
-        let mut readers: BTreeMap<TensorRef, Vec<(Endpoint, usize, String)>> = BTreeMap::new();
+        let mut readers: BTreeMap<TensorRef, Vec<Reader>> = BTreeMap::new();
         let mut writers: BTreeMap<TensorRef, Endpoint> = BTreeMap::new();
         for n in 0..network.inputs.len() {
             readers.insert(TensorRef::Input(n), Vec::new());
@@ -101,13 +107,7 @@ impl Lowering<'_> {
     }
 
     /// Adds a module and returns its index.
-    fn module(
-        &mut self,
-        name: &str,
-        layer: &str,
-        node: Option<usize>,
-        instance: Arc<dyn Instance>,
-    ) -> usize {
+    fn module(&mut self, name: &str, layer: &str, node: Option<usize>, instance: Arc<dyn Instance>) -> usize {
         let body = instance.body();
         let (stages, timing) = match &body {
             Body::Kernel(kernel) => {
@@ -144,7 +144,7 @@ impl Lowering<'_> {
         from: Endpoint,
         stream: &Stream,
         name: &str,
-        readers: Vec<(Endpoint, usize, String)>,
+        readers: Vec<Reader>,
     ) -> Result<(), Diagnostic> {
         let tensor = json!(stream.tensor);
         if readers.is_empty() {
@@ -153,16 +153,17 @@ impl Lowering<'_> {
             self.channel(from, Endpoint::Port { module, port: 0 }, stream);
             return Ok(());
         }
-        let mut sources = vec![from];
-        if readers.len() > 1 {
-            let copies =
-                json!({"input": tensor, "input_lanes": stream.lanes, "copies": readers.len()});
-            let module = self.plumb("stream/fork", "fork", name, copies)?;
-            self.channel(from, Endpoint::Port { module, port: 0 }, stream);
-            sources = (0..readers.len()).map(|port| Endpoint::Port { module, port }).collect();
+        if let [(to, fifo, layer)] = &readers[..] {
+            return self.link(from, stream.clone(), *to, *fifo, layer);
         }
-        for (source, (to, fifo, layer)) in sources.into_iter().zip(readers) {
-            self.link(source, stream.clone(), to, fifo, &layer)?;
+        // A fork has at most eight branches; more readers make a tree.
+        let groups: Vec<Vec<Reader>> =
+            readers.chunks(readers.len().div_ceil(MAX_FORK)).map(<[Reader]>::to_vec).collect();
+        let copies = json!({"input": tensor, "input_lanes": stream.lanes, "copies": groups.len()});
+        let module = self.plumb("stream/fork", "fork", name, copies)?;
+        self.channel(from, Endpoint::Port { module, port: 0 }, stream);
+        for (port, group) in groups.into_iter().enumerate() {
+            self.connect(Endpoint::Port { module, port }, stream, name, group)?;
         }
         Ok(())
     }
@@ -183,8 +184,7 @@ impl Lowering<'_> {
             }
         };
         if fifo > 0 {
-            let queue =
-                json!({"input": stream.tensor, "input_lanes": stream.lanes, "depth": fifo});
+            let queue = json!({"input": stream.tensor, "input_lanes": stream.lanes, "depth": fifo});
             let module = self.plumb("stream/fifo", "fifo", layer, queue)?;
             self.channel(from, Endpoint::Port { module, port: 0 }, &stream);
             from = Endpoint::Port { module, port: 0 };
@@ -225,7 +225,12 @@ fn sorted(design: Design) -> Design {
     while let Some(next) = (0..n).find(|&i| !placed[i] && waits_for[i] == 0) {
         placed[next] = true;
         order.push(next);
-        design.channels.iter().filter_map(edge).filter(|(a, _)| *a == next).for_each(|(_, b)| waits_for[b] -= 1);
+        design
+            .channels
+            .iter()
+            .filter_map(edge)
+            .filter(|(a, _)| *a == next)
+            .for_each(|(_, b)| waits_for[b] -= 1);
     }
     let mut new_index = vec![0; n];
     order.iter().enumerate().for_each(|(new, &old)| new_index[old] = new);

@@ -126,7 +126,12 @@ impl Replay {
                 })
                 .collect()
         };
-        Self { machines, channels, inputs: boundary(input_beats, true), outputs: boundary(output_beats, false) }
+        Self {
+            machines,
+            channels,
+            inputs: boundary(input_beats, true),
+            outputs: boundary(output_beats, false),
+        }
     }
 
     /// Runs `count` samples one right behind the other and returns when each passed.
@@ -262,7 +267,9 @@ impl Machine {
             None => Some(u32::MAX),
             Some(s) if s.take == 0 && s.give == 0 => Some(s.repeat - self.at.1),
             Some(s) if ports(s.take, &self.inputs).any(|c| channels[c].beats == 0) => Some(u32::MAX),
-            Some(s) if self.pipe.is_empty() && ports(s.give, &self.outputs).any(|c| channels[c].beats > 0) => {
+            Some(s)
+                if self.pipe.is_empty() && ports(s.give, &self.outputs).any(|c| channels[c].beats > 0) =>
+            {
                 Some(u32::MAX)
             }
             Some(_) => None,

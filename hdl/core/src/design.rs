@@ -103,8 +103,12 @@ impl Design {
         match (end, consumer) {
             (Endpoint::Boundary(n), true) => &self.outputs[n],
             (Endpoint::Boundary(n), false) => &self.inputs[n],
-            (Endpoint::Port { module, port }, true) => &self.modules[module].instance.interface().inputs[port],
-            (Endpoint::Port { module, port }, false) => &self.modules[module].instance.interface().outputs[port],
+            (Endpoint::Port { module, port }, true) => {
+                &self.modules[module].instance.interface().inputs[port]
+            }
+            (Endpoint::Port { module, port }, false) => {
+                &self.modules[module].instance.interface().outputs[port]
+            }
         }
     }
 }

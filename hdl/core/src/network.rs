@@ -129,11 +129,7 @@ impl Network {
             .at("inputs"));
         }
         if self.outputs.is_empty() {
-            return Err(Diagnostic::new(
-                "E0404",
-                "the network has no output",
-                "give it at least one layer",
-            ));
+            return Err(Diagnostic::new("E0404", "the network has no output", "give it at least one layer"));
         }
         Ok(())
     }

@@ -91,12 +91,14 @@ impl<B: Block> AnyBlock for Erased<B> {
     }
 
     fn examples(&self) -> Vec<Arc<dyn Instance>> {
-        let build = |p| concrete::<B>(p).unwrap_or_else(|d| panic!("an example of {} is invalid: {d}", B::NAME));
+        let build =
+            |p| concrete::<B>(p).unwrap_or_else(|d| panic!("an example of {} is invalid: {d}", B::NAME));
         B::examples().into_iter().map(build).collect()
     }
 
     fn sample(&self, input: &TensorType, rng: &mut Rng) -> Option<Arc<dyn Instance>> {
-        let build = |p| concrete::<B>(p).unwrap_or_else(|d| panic!("a sample of {} is invalid: {d}", B::NAME));
+        let build =
+            |p| concrete::<B>(p).unwrap_or_else(|d| panic!("a sample of {} is invalid: {d}", B::NAME));
         B::sample(input, rng).map(build)
     }
 

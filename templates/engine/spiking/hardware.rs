@@ -47,8 +47,11 @@ pub(super) fn fields(p: &Params) -> Vec<Field> {
         return vec![Field { name: "sum".into(), format, reset: kernel.states[0].reset }];
     }
     let current = Field { name: "current".into(), format: p.current(), reset: 0 };
-    let states =
-        kernel.states.iter().map(|s| Field { name: s.port.name.clone(), format: s.port.format, reset: s.reset });
+    let states = kernel.states.iter().map(|s| Field {
+        name: s.port.name.clone(),
+        format: s.port.format,
+        reset: s.reset,
+    });
     std::iter::once(current).chain(states).collect()
 }
 
@@ -132,14 +135,11 @@ pub(super) fn body(p: &Params) -> Body {
     let (groups, beats) = (p.groups(), p.input.len() / p.input_lanes);
     let bits = |n: usize| if n > 1 { counter_bits(n) } else { 0 };
     let (group_bits, bit_bits, beat_bits) = (bits(groups), bits(p.input_lanes), counter_bits(beats));
-    let address: Vec<&str> = [
-        (beats > 1, "beat_q"),
-        (bit_bits > 0, "bit_index"),
-        (group_bits > 0, "group_q"),
-    ]
-    .into_iter()
-    .filter_map(|(used, name)| used.then_some(name))
-    .collect();
+    let address: Vec<&str> =
+        [(beats > 1, "beat_q"), (bit_bits > 0, "bit_index"), (group_bits > 0, "group_q")]
+            .into_iter()
+            .filter_map(|(used, name)| used.then_some(name))
+            .collect();
     let address = if address.is_empty() { "1'd0".into() } else { format!("{{{}}}", address.join(", ")) };
     let memories = weights(p, bit_bits, group_bits);
     let lane_bits: usize = fields.iter().map(|f| f.format.bits as usize).sum();

@@ -6,9 +6,7 @@
 mod hardware;
 
 use nervure_core::block::{Area, Block, Body, Interface, Rng};
-use nervure_core::{
-    Diagnostic, Instance, QType, Rate, Runner, Schedule, Target, Tensor, TensorType, diag,
-};
+use nervure_core::{Diagnostic, Instance, QType, Rate, Runner, Schedule, Target, Tensor, TensorType, diag};
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -82,9 +80,12 @@ impl Params {
         params.insert("input_lanes".into(), json!(self.lanes));
         let neuron = crate::registry().get(&self.neuron.block)?.instantiate(Value::Object(params))?;
         let ports = neuron.interface();
-        let spikes = [QType::unsigned(1)] == ports.outputs.iter().map(|s| s.tensor.format).collect::<Vec<_>>()[..];
+        let spikes =
+            [QType::unsigned(1)] == ports.outputs.iter().map(|s| s.tensor.format).collect::<Vec<_>>()[..];
         match neuron.body() {
-            Body::Kernel(k) if spikes && k.inputs.len() == 1 && k.params.is_empty() && !k.states.is_empty() => {
+            Body::Kernel(k)
+                if spikes && k.inputs.len() == 1 && k.params.is_empty() && !k.states.is_empty() =>
+            {
                 Ok(neuron)
             }
             _ => Err(Diagnostic::new(
@@ -250,7 +251,10 @@ impl Block for Spiking {
         let memory = if p.groups() <= t.lut_ram_words {
             area((p.lanes * membrane * p.groups().div_ceil(32) * 2).div_ceil(3), 0)
         } else {
-            Area { bram: (p.lanes * membrane * p.groups()).div_ceil(t.block_ram_bits) as u32, ..Area::default() }
+            Area {
+                bram: (p.lanes * membrane * p.groups()).div_ceil(t.block_ram_bits) as u32,
+                ..Area::default()
+            }
         };
         let weights = if rows <= t.lut_ram_words {
             area(word * rows.div_ceil(64), word)
@@ -260,4 +264,3 @@ impl Block for Spiking {
         lane * p.lanes + control + memory + weights
     }
 }
-

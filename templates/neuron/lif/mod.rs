@@ -116,7 +116,8 @@ impl Block for Lif {
     fn interface(p: &Params) -> Result<Interface, Diagnostic> {
         diag::in_range("shift", p.leak.shift as usize, 1..17).map_err(|d| d.at("leak"))?;
         if let Some(k) = p.leak.multiply {
-            diag::in_range("multiply", k.max(-1) as usize, 0..(1 << p.leak.shift) + 1).map_err(|d| d.at("leak"))?;
+            diag::in_range("multiply", k.max(-1) as usize, 0..(1 << p.leak.shift) + 1)
+                .map_err(|d| d.at("leak"))?;
         }
         diag::in_range("membrane", p.membrane.bits as usize, 2..33)?;
         p.firing().check(&p.input)?;

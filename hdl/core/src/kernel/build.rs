@@ -207,7 +207,9 @@ impl Builder {
                 Op::Not(a) => Some(!at(a)),
                 Op::Select(c, a, b) => Some(self.select(at(c), at(a), at(b))),
                 Op::Clamp(a) => Some(at(a).clamp(lo, hi)),
-                Op::Wrap(a) => Some(at(a).fit(QType::holding(lo.into(), hi.into(), value.frac), Overflow::Wrap)),
+                Op::Wrap(a) => {
+                    Some(at(a).fit(QType::holding(lo.into(), hi.into(), value.frac), Overflow::Wrap))
+                }
                 Op::Table(a, n) => {
                     let table = &kernel.tables[n as usize];
                     let r = at(a).range();

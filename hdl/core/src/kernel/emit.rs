@@ -123,7 +123,13 @@ pub fn emit(kernel: &Kernel, stages: &Stages) -> Text {
             }
         });
     }
-    let mut e = Emitter { kernel, stages, names, used: vec![vec![0; stages.count as usize]; kernel.values.len()], extra_unused: Vec::new() };
+    let mut e = Emitter {
+        kernel,
+        stages,
+        names,
+        used: vec![vec![0; stages.count as usize]; kernel.values.len()],
+        extra_unused: Vec::new(),
+    };
     let mut lines = Vec::new();
     for i in 0..kernel.values.len() {
         e.declare(i, &mut lines);
@@ -280,7 +286,11 @@ impl Emitter<'_> {
                     Cmp::Ge => ">=",
                     Cmp::Eq => return format!("{x} == {y}"),
                 };
-                if range.signed() { format!("$signed({x}) {sign} $signed({y})") } else { format!("{x} {sign} {y}") }
+                if range.signed() {
+                    format!("$signed({x}) {sign} $signed({y})")
+                } else {
+                    format!("{x} {sign} {y}")
+                }
             }
             Op::Bit(op, a, b) => {
                 let sign = match op {

@@ -19,3 +19,8 @@ pub fn bits_for(lo: i128, hi: i128) -> u32 {
         bits(lo).max(bits(hi))
     }
 }
+
+/// Bits of a counter that counts `n` things from zero; at least 1.
+pub fn counter_bits(n: usize) -> usize {
+    (usize::BITS - n.saturating_sub(1).leading_zeros()).max(1) as usize
+}

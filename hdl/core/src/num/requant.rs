@@ -111,7 +111,10 @@ impl Requant {
                 {
                     if v.len() != 1 && v.len() != columns {
                         let n = v.len();
-                        return Some((field, format!("{n} values for {columns} columns; give 1 or {columns}")));
+                        return Some((
+                            field,
+                            format!("{n} values for {columns} columns; give 1 or {columns}"),
+                        ));
                     }
                     if let Some(bad) = v.iter().find(|v| !(0..=max).contains(v)) {
                         return Some((field, format!("{bad} is out of range: 0 to {max}")));
