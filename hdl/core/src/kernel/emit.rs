@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::{BitOp, Cmp, Kernel, Op, Stages, Value, ValueId};
 use crate::ident::Names;
-use crate::num::Rounding;
 
 /// A kernel's text. Port and net names are Verilog identifiers, unique in the module.
 #[derive(Debug, Clone, Serialize)]
@@ -67,7 +66,7 @@ pub fn literal(v: i128, bits: u32) -> String {
     if v >= 0 { format!("{bits}'d{v}") } else { format!("{bits}'h{:x}", v & ((1i128 << bits) - 1)) }
 }
 
-struct Emitter<'a> {
+pub(super) struct Emitter<'a> {
     kernel: &'a Kernel,
     stages: &'a Stages,
     names: Vec<String>,
@@ -166,7 +165,7 @@ const fn default_name(op: Op) -> &'static str {
 }
 
 impl Emitter<'_> {
-    fn value(&self, id: ValueId) -> &Value {
+    pub(super) fn value(&self, id: ValueId) -> &Value {
         self.kernel.value(id)
     }
 
@@ -182,7 +181,7 @@ impl Emitter<'_> {
     }
 
     /// `bits` bits of value `id` from bit `from` up, sign- or zero-extended, as seen in `stage`.
-    fn slice(&mut self, id: ValueId, stage: u32, from: u32, bits: u32) -> String {
+    pub(super) fn slice(&mut self, id: ValueId, stage: u32, from: u32, bits: u32) -> String {
         let v = *self.value(id);
         let (width, signed) = (v.range.bits(), v.range.signed());
         if v.op == Op::Const {
@@ -213,7 +212,7 @@ impl Emitter<'_> {
         }
     }
 
-    fn at(&mut self, id: ValueId, stage: u32, bits: u32) -> String {
+    pub(super) fn at(&mut self, id: ValueId, stage: u32, bits: u32) -> String {
         self.slice(id, stage, 0, bits)
     }
 
@@ -313,73 +312,6 @@ impl Emitter<'_> {
                 unreachable!("declared elsewhere")
             }
         }
-    }
-
-    /// Arithmetic shift right: the kept bits, plus one where the dropped bits say so.
-    fn shift_right(&mut self, a: ValueId, stage: u32, n: u32, rounding: Rounding, bits: u32) -> String {
-        let kept = self.slice(a, stage, n, bits);
-        let half = |e: &mut Self| e.slice(a, stage, n - 1, 1);
-        let below = |e: &mut Self| if n >= 2 { Some(e.slice(a, stage, 0, n - 1)) } else { None };
-        let up = match rounding {
-            Rounding::Floor => return kept,
-            Rounding::HalfUp => half(self),
-            Rounding::HalfEven => {
-                let odd = self.slice(a, stage, n, 1);
-                let half = half(self);
-                match below(self) {
-                    Some(rest) => format!("({half} & ((|{rest}) | {odd}))"),
-                    None => format!("({half} & {odd})"),
-                }
-            }
-            Rounding::TowardZero => {
-                if !self.value(a).range.signed() {
-                    return kept;
-                }
-                let width = self.value(a).range.bits();
-                let sign = self.slice(a, stage, width - 1, 1);
-                let dropped = self.slice(a, stage, 0, n);
-                format!("({sign} & (|{dropped}))")
-            }
-        };
-        if bits == 1 { format!("{kept} ^ {up}") } else { format!("{kept} + {{{}'d0, {up}}}", bits - 1) }
-    }
-
-    fn clamp(&mut self, a: ValueId, stage: u32, v: &Value, bits: u32) -> String {
-        let from = self.value(a).range;
-        let (width, signed) = (from.bits(), from.signed());
-        let mut text = String::new();
-        let power = |x: i128| (x > 0 && (x as u128).is_power_of_two()).then(|| x.trailing_zeros());
-        if from.hi > v.range.hi {
-            let over = match power(v.range.hi + 1) {
-                Some(k) if signed => {
-                    let sign = self.slice(a, stage, width - 1, 1);
-                    let high = self.slice(a, stage, k, width - 1 - k);
-                    format!("~{sign} & (|{high})")
-                }
-                Some(k) => format!("|{}", self.slice(a, stage, k, width - k)),
-                None => self.against(a, stage, ">", v.range.hi),
-            };
-            text += &format!("({over}) ? {} : ", literal(v.range.hi, bits));
-        }
-        if from.lo < v.range.lo {
-            let sign = self.slice(a, stage, width - 1, 1);
-            let under = match power(-v.range.lo) {
-                _ if v.range.lo == 0 => sign,
-                Some(k) if width - 1 > k => {
-                    let high = self.slice(a, stage, k, width - 1 - k);
-                    format!("{sign} & ~(&{high})")
-                }
-                _ => self.against(a, stage, "<", v.range.lo),
-            };
-            text += &format!("({under}) ? {} : ", literal(v.range.lo, bits));
-        }
-        text + &self.at(a, stage, bits)
-    }
-
-    fn against(&mut self, a: ValueId, stage: u32, sign: &str, limit: i128) -> String {
-        let r = self.value(a).range;
-        let (x, y) = (self.at(a, stage, r.bits()), literal(limit, r.bits()));
-        if r.signed() { format!("$signed({x}) {sign} $signed({y})") } else { format!("{x} {sign} {y}") }
     }
 
     /// Registers that carry each value from the stage that makes it to the last stage that reads it.

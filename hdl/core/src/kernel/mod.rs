@@ -8,13 +8,17 @@
 //! Deliberately absent: loops and memories. An engine (a template) feeds kernels.
 
 mod build;
+mod compose;
 mod cost;
 pub mod emit;
+mod emit_round;
 mod eval;
+mod expr;
 mod optimise;
 mod pipeline;
 
-pub use build::{Builder, Expr};
+pub use build::Builder;
+pub use expr::Expr;
 pub use pipeline::Stages;
 
 use crate::num::{QType, Rounding, bits_for};
