@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nervure_core::ident::Names;
+use nervure_core::ident::{Names, ident};
 use nervure_core::kernel::Stages;
 use nervure_core::{
     Body, Channel, Design, Diagnostic, Endpoint, Instance, Module, Network, NodeId, Registry, Stream, Target,
@@ -27,6 +27,14 @@ type Reader = (Endpoint, usize, String);
 
 /// Branches of one `stream/fork`.
 const MAX_FORK: usize = 8;
+
+/// The network's name, kept apart from what the top module calls its ports, nets and instances.
+fn design_name(name: &str) -> String {
+    let name = ident(name);
+    let taken = ["clk", "rst_n"].contains(&name.as_str())
+        || ["s_axis_", "m_axis_", "link_", "u_"].iter().any(|prefix| name.starts_with(prefix));
+    if taken { format!("net_{name}") } else { name }
+}
 
 struct Lowering<'a> {
     registry: &'a Registry,
@@ -48,7 +56,7 @@ pub fn lower(
     network.validate()?;
     let clock_mhz = options.clock_mhz.unwrap_or(target.clock_mhz);
     let mut names = Names::default();
-    let name = names.claim(&network.name);
+    let name = names.claim(&design_name(&network.name));
     let mut ports = Names::default();
     let mut boundary = |stream: Stream, name: &str| Stream { name: ports.claim(name), ..stream };
     let inputs = (0..network.inputs.len())
@@ -122,7 +130,15 @@ impl Lowering<'_> {
                 (None::<Stages>, t.timing)
             }
         };
-        let name = self.names.claim(&format!("{}_{name}", self.design.name));
+        // Kernels and memories become modules and files of their own, named after the module.
+        let parts: Vec<&str> = match &body {
+            Body::Kernel(_) => vec!["kernel", "param"],
+            Body::Template(t) => {
+                let memories = t.memories.iter().map(|m| m.name.as_str());
+                t.kernels.iter().map(|(name, _)| *name).chain(memories).collect()
+            }
+        };
+        let name = self.names.claim_family(&format!("{}_{name}", self.design.name), &parts);
         let layer = layer.to_owned();
         self.design.modules.push(Module { name, layer, node, instance, body, stages, timing });
         self.design.modules.len() - 1

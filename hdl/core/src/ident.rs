@@ -62,14 +62,25 @@ pub struct Names(BTreeSet<String>);
 impl Names {
     /// [`ident`] of `name`, with `_2`, `_3`, ... where it is taken.
     pub fn claim(&mut self, name: &str) -> String {
+        self.claim_family(name, &[])
+    }
+
+    /// The same, together with `NAME_PART` for every part: what belongs to `name` never takes another's name.
+    pub fn claim_family(&mut self, name: &str, parts: &[&str]) -> String {
         let base = ident(name);
         let mut candidate = base.clone();
         let mut n = 2;
-        while !self.0.insert(candidate.clone()) {
+        loop {
+            let family = || parts.iter().map(|part| format!("{candidate}_{part}"));
+            if !self.0.contains(&candidate) && family().all(|name| !self.0.contains(&name)) {
+                let family: Vec<String> = family().collect();
+                self.0.extend(family);
+                self.0.insert(candidate.clone());
+                return candidate;
+            }
             candidate = format!("{base}_{n}");
             n += 1;
         }
-        candidate
     }
 }
 
@@ -101,5 +112,9 @@ mod tests {
     fn names_stay_apart() {
         let mut names = Names::default();
         assert_eq!([names.claim("a b"), names.claim("a;b"), names.claim("a_b")], ["a_b", "a_b_2", "a_b_3"]);
+        let mut names = Names::default();
+        let claimed =
+            [names.claim("a_kernel"), names.claim_family("a", &["kernel"]), names.claim("a_2_kernel")];
+        assert_eq!(claimed, ["a_kernel", "a_2", "a_2_kernel_2"]);
     }
 }

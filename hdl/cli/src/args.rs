@@ -1,0 +1,163 @@
+//! The command line's words.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Generates verified Verilog from trained networks.
+///
+/// Exit codes: 0; 1 when a check failed; 2 for bad input or a missing tool. Results go to standard output, progress to
+/// standard error.
+#[derive(Debug, Parser)]
+#[command(name = "nervure", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Print one JSON object instead of text.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print the external commands and run none of them.
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
+    /// No progress on standard error.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Take a network down to linted, verified and synthesised Verilog.
+    Build(BuildArgs),
+    /// Run the golden model alone, fast.
+    Run(RunArgs),
+    /// Co-simulate a build directory: a mismatch is named by layer, element, step and cycle.
+    Verify(VerifyArgs),
+    /// Synthesise a build directory with Yosys.
+    Synth(SynthArgs),
+    /// List the blocks, or describe one.
+    Blocks {
+        /// Block, such as `neuron/lif`.
+        name: Option<String>,
+    },
+    /// List the boards, or describe one.
+    Boards {
+        /// Board, such as `arty_a7_35`.
+        name: Option<String>,
+    },
+    /// Say which outside tools are there, and how to install the others.
+    Doctor,
+    /// Copy a shipped example to a new folder.
+    New {
+        /// Example; a wrong name lists them.
+        example: String,
+        /// Folder to make.
+        dir: PathBuf,
+    },
+    /// Print the completion script of a shell.
+    Completions {
+        /// Shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the JSON Schema of network files, for editors.
+    Schema,
+}
+
+/// `nervure build`.
+#[derive(Debug, Args)]
+pub(crate) struct BuildArgs {
+    /// Network file, or a folder that holds `network.yaml`.
+    pub(crate) net: PathBuf,
+    /// Technology family [default: the board's, else xc7].
+    #[arg(long, conflicts_with = "board")]
+    pub(crate) target: Option<String>,
+    /// Board: its target and clock, and whether the design fits.
+    #[arg(long)]
+    pub(crate) board: Option<String>,
+    /// Build directory [default: build/NAME].
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace a field of the network, such as `layers.hidden.lanes=8`.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+    /// Samples for golden model and co-simulation [default: samples.npz beside the network, else noise].
+    #[arg(long, value_name = "X.npz")]
+    pub(crate) input: Option<PathBuf>,
+    /// Samples to co-simulate; 0 for all.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) samples: usize,
+    /// Clock to schedule for [default: the board's, else the target's].
+    #[arg(long, value_name = "MHZ", value_parser = clap::value_parser!(u32).range(1..=2000))]
+    pub(crate) clock: Option<u32>,
+    /// Seed of initial values, stalls and the moment of the reset.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=0xffff_ffff))]
+    pub(crate) seed: u64,
+    /// Leave the Yosys run out.
+    #[arg(long)]
+    pub(crate) no_synth: bool,
+}
+
+/// `nervure run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Network file, a folder that holds `network.yaml`, or a build directory.
+    pub(crate) net: PathBuf,
+    /// Samples [default: samples.npz beside the network].
+    #[arg(long, value_name = "X.npz")]
+    pub(crate) input: Option<PathBuf>,
+    /// Write one array per output stream.
+    #[arg(short, long, value_name = "Y.npz")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace a field of the network, such as `layers.hidden.lanes=8`.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+    /// Write every layer's output, too.
+    #[arg(long, requires = "output")]
+    pub(crate) trace: bool,
+    /// Worker threads; 0 for one a core.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) threads: usize,
+}
+
+/// `nervure verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// Build directory.
+    pub(crate) dir: PathBuf,
+    /// Samples [default: those of the build].
+    #[arg(long, value_name = "X.npz")]
+    pub(crate) input: Option<PathBuf>,
+    /// Samples to simulate; 0 for all.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) samples: usize,
+    /// First seed.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=0xffff_ffff))]
+    pub(crate) seed: u64,
+    /// How many seeds to try, one after the other.
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) seeds: u64,
+    /// Write `sim/waves.fst` around the first mismatch, or from the start.
+    #[arg(long)]
+    pub(crate) waves: bool,
+    /// Write the outputs of the golden model, one array per output stream.
+    #[arg(short, long, value_name = "Y.npz")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// `nervure synth`.
+#[derive(Debug, Args)]
+pub(crate) struct SynthArgs {
+    /// Build directory.
+    pub(crate) dir: PathBuf,
+    /// Technology family [default: the build's].
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        _ => Err("expected KEY=VALUE, such as `layers.hidden.lanes=8`".to_owned()),
+    }
+}

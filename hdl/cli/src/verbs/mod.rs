@@ -1,0 +1,20 @@
+//! One file a verb. Each returns whether every check passed; an error is bad input or a missing tool.
+
+mod blocks;
+mod boards;
+mod build;
+mod doctor;
+mod new;
+mod run;
+mod summary;
+mod synth;
+mod verify;
+
+pub(crate) use blocks::blocks;
+pub(crate) use boards::boards;
+pub(crate) use build::build;
+pub(crate) use doctor::doctor;
+pub(crate) use new::new;
+pub(crate) use run::run;
+pub(crate) use synth::synth;
+pub(crate) use verify::verify;

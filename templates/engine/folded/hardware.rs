@@ -1,0 +1,194 @@
+//! The hardware of `engine/folded`: kernels between the registers, constant memories, and the template's numbers.
+
+use nervure_core::block::{Area, Body, Memory, Template};
+use nervure_core::kernel::{Builder, Expr, Kernel};
+use nervure_core::num::{Overflow, counter_bits};
+use nervure_core::{QType, Target, Timing};
+use serde_json::json;
+
+use super::Params;
+use crate::shared::area;
+
+/// Names of the stages of sums; 2^24 inputs need at most this many.
+const SUMS: [&str; 24] = [
+    "sum0", "sum1", "sum2", "sum3", "sum4", "sum5", "sum6", "sum7", "sum8", "sum9", "sum10", "sum11",
+    "sum12", "sum13", "sum14", "sum15", "sum16", "sum17", "sum18", "sum19", "sum20", "sum21", "sum22",
+    "sum23",
+];
+
+fn multiply(x: QType, weight: QType) -> Kernel {
+    let k = Builder::new();
+    let product = k.input("x", x) * k.input("weight", weight);
+    k.output("product", product);
+    k.finish()
+}
+
+/// Adds `n` equal terms.
+fn sum(term: QType, n: usize) -> Kernel {
+    let k = Builder::new();
+    let terms: Vec<Expr<'_>> = (0..n).map(|i| k.input(&format!("term{i}"), term)).collect();
+    k.output("total", k.reduce(terms, |a, b| a + b));
+    k.finish()
+}
+
+/// The end of the pipeline: what is held, or the bias, plus the sum of a beat.
+fn accumulate(p: &Params, sum: QType, format: QType, bias: Option<QType>) -> Kernel {
+    let k = Builder::new();
+    let held = (p.beats() > 1).then(|| (k.input("first", QType::unsigned(1)), k.input("held", format)));
+    let bias = bias.map_or(k.constant(0, format.frac), |b| k.input("bias", b));
+    let start = held.map_or(bias, |(first, held)| k.select(first, bias, held).named("start"));
+    // The format holds every partial sum, so the bits above it say nothing.
+    k.output_as("y", format, (start + k.input("sum", sum)).fit(format, Overflow::Wrap));
+    k.finish()
+}
+
+/// Format of the only output of `kernel`.
+fn format(kernel: &Kernel) -> QType {
+    kernel.outputs[0].0.format
+}
+
+/// How many terms each stage of sums adds: the largest factors up to 8, or a larger prime at once.
+fn stages(mut terms: usize) -> Vec<usize> {
+    let mut list = Vec::new();
+    while terms > 1 {
+        let factor = (2..=8).rev().find(|f| terms.is_multiple_of(*f)).unwrap_or(terms);
+        list.push(factor);
+        terms /= factor;
+    }
+    list
+}
+
+fn bias_format(p: &Params, frac: i8) -> Option<QType> {
+    let data = &p.bias.as_ref()?.data;
+    let (lo, hi) = (*data.iter().min()?, *data.iter().max()?);
+    (lo != 0 || hi != 0).then(|| QType::holding(lo.into(), hi.into(), frac))
+}
+
+/// The combinational parts, in the order of the pipeline: one product, the stages of sums, the accumulation.
+fn kernels(p: &Params) -> Vec<(&'static str, Kernel)> {
+    let y = p.sum().expect("the interface was checked");
+    let mut list = vec![("multiply", multiply(p.input.format, p.weight_format))];
+    for (name, factor) in SUMS.into_iter().zip(stages(p.simd)) {
+        let term = format(&list[list.len() - 1].1);
+        list.push((name, sum(term, factor)));
+    }
+    let last = format(&list[list.len() - 1].1);
+    list.push(("accumulate", accumulate(p, last, y, bias_format(p, y.frac))));
+    list
+}
+
+/// Word `{group, beat}` holds the weights of `pe` rows for one beat.
+fn weights(p: &Params) -> Memory {
+    let inputs = p.input.len();
+    let mut rows = Vec::new();
+    for group in 0..p.groups() {
+        for beat in 0..p.beats() {
+            let row = |pe: usize| (group * p.pe + pe) * inputs + beat * p.simd;
+            let word: Vec<i64> =
+                (0..p.pe).flat_map(|pe| &p.weights.data[row(pe)..row(pe) + p.simd]).copied().collect();
+            rows.push(word);
+        }
+    }
+    Memory::pack("weight", p.weight_format.bits.into(), rows.iter().map(Vec::as_slice))
+}
+
+pub(super) fn body(p: &Params) -> Body {
+    let (beats, groups) = (p.beats(), p.groups());
+    let y = p.sum().expect("the interface was checked");
+    let kernels = kernels(p);
+    let depth = kernels.len();
+    let mut terms = p.simd;
+    let levels: Vec<_> = kernels[1..depth - 1]
+        .iter()
+        .zip(stages(p.simd))
+        .zip(&kernels)
+        .map(|(((name, kernel), factor), (from, before))| {
+            terms /= factor;
+            let from = if *from == "multiply" { "product" } else { from };
+            let inputs: Vec<_> = kernel.inputs.iter().map(|port| &port.name).collect();
+            json!({"name": name, "from": from, "from_bits": format(before).bits, "bits": format(kernel).bits,
+                "factor": factor, "sums": p.pe * terms, "terms": inputs})
+        })
+        .collect();
+    let mut memories = vec![weights(p)];
+    let bias = bias_format(p, y.frac);
+    let mut bias_word = String::new();
+    if let (Some(format), Some(bias)) = (bias, &p.bias) {
+        let memory = Memory::pack("bias", format.bits.into(), bias.data.chunks(p.pe));
+        bias_word.clone_from(&memory.words[0]);
+        if groups > 1 {
+            memories.push(memory);
+        }
+    }
+    let total = kernels[depth - 2].0;
+    let context = json!({
+        "outputs": p.outputs(), "inputs": p.input.len(), "pe": p.pe, "simd": p.simd, "beats": beats, "groups": groups,
+        "last_beat": beats - 1, "beat_bits": counter_bits(beats), "beat_top": counter_bits(beats) - 1,
+        "last_word": beats * groups - 1, "word_bits": counter_bits(beats * groups),
+        "word_top": counter_bits(beats * groups) - 1,
+        "address": if groups > 1 { "word_q" } else if beats > 1 { "beat_q" } else { "1'd0" },
+        "last_group": groups - 1, "group_bits": counter_bits(groups), "group_top": counter_bits(groups) - 1,
+        "x_bits": p.input.format.bits, "weight_bits": p.weight_format.bits, "y_bits": y.bits,
+        "product_bits": format(&kernels[0].1).bits, "levels": levels,
+        "total": if total == "multiply" { "product" } else { total }, "total_bits": format(&kernels[depth - 2].1).bits,
+        "bias_bits": bias.map_or(0, |b| b.bits), "bias_word": bias_word, "bias_width": p.pe * bias.map_or(0, |b| b.bits as usize),
+        "depth": depth,
+    });
+    Body::Template(Box::new(Template {
+        text: include_str!("folded.v.tera"),
+        context,
+        memories,
+        kernels,
+        timing: Timing::Pipeline { depth: depth as u32, prologue: 0 },
+    }))
+}
+
+/// Yosys gives a multiplier to products of 9 bits and more of operands of 2 bits and more.
+pub(super) fn cost(p: &Params, t: &Target) -> Area {
+    let list = kernels(p);
+    let depth = list.len();
+    let words = p.beats() * p.groups();
+    let (x, w) = (p.input.format.bits as usize, p.weight_format.bits as usize);
+    let hard = t.multiplier_bits[0] > 0 && format(&list[0].1).bits >= 9 && x.min(w) > 1;
+    // A hard multiplier has its own registers; weights of a single word are constants.
+    let product = match (hard, words) {
+        (true, _) => list[0].1.area(t),
+        (false, 1) => area(x * w / 3, format(&list[0].1).bits as usize),
+        (false, _) => area(x * w + x.max(w), format(&list[0].1).bits as usize),
+    };
+    let mut total = product * (p.pe * p.simd);
+    let mut terms = p.simd;
+    for ((_, kernel), factor) in list[1..depth - 1].iter().zip(stages(p.simd)) {
+        terms /= factor;
+        total = total + (kernel.area(t) + area(0, format(kernel).bits as usize)) * (p.pe * terms);
+    }
+    let y = format(&list[depth - 1].1).bits as usize;
+    let held = usize::from(p.beats() > 1);
+    total = total + (list[depth - 1].1.area(t) + area(0, y * (1 + held))) * p.pe;
+    let counters = counter_bits(p.beats()) + counter_bits(words);
+    total
+        + rom(words, p.pe * p.simd * w, t)
+        + if p.groups() > 1 { store(p.beats(), p.simd * x, t) } else { Area::default() }
+        + area(2 * counters + 10, counters + 3 * depth + 5 + p.simd * x)
+}
+
+/// A constant memory with a register behind it.
+fn rom(words: usize, width: usize, t: &Target) -> Area {
+    match words {
+        1 => Area::default(),
+        _ if words <= t.lut_ram_words => {
+            area((width * words).div_ceil(16).min(width * words.div_ceil(64)), width)
+        }
+        _ => Area { bram: (words * width).div_ceil(t.block_ram_bits) as u32, ..Area::default() },
+    }
+}
+
+/// The stored input, its register, and the choice between it and what comes in.
+fn store(words: usize, width: usize, t: &Target) -> Area {
+    match words {
+        1 => area(width, 2 * width),
+        // Four lookup tables hold 64 words of 3 bits.
+        _ if words <= t.lut_ram_words => area(width + 4 * width.div_ceil(3), width),
+        _ => Area { bram: (words * width).div_ceil(t.block_ram_bits) as u32, ..area(width, 0) },
+    }
+}

@@ -1,0 +1,67 @@
+//! The shipped examples, from the trained network to verified and synthesised Verilog, by the command that people use.
+
+use std::path::Path;
+
+use nervure_tests::command::{nervure, root, tree};
+use serde_json::Value;
+
+const TMP: &str = env!("CARGO_TARGET_TMPDIR");
+
+fn number(m: &Value, path: &str) -> f64 {
+    let value = m.pointer(path).and_then(Value::as_f64);
+    value.unwrap_or_else(|| panic!("{path} is missing or no number in {m:#}"))
+}
+
+fn build(example: &str, place: &Path, more: &[&str]) -> Value {
+    let net = root().join("examples").join(example);
+    let (net, place) = (net.to_str().expect("a path in text"), place.to_str().expect("a path in text"));
+    let run = nervure(TMP, &root(), ["build", net, "-o", place, "--json", "--quiet"].iter().chain(more));
+    assert_eq!(run.code, 0, "{run:?}");
+    run.json()
+}
+
+/// Builds it twice and checks what is claimed of every example; returns the figures of the first build.
+fn example(name: &str) -> Value {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let m = build(name, &first, &[]);
+    assert!(number(&m, "/verify/samples") >= 100.0, "{m:#}");
+    assert!(number(&m, "/verify/mismatches") == 0.0, "{m:#}");
+    assert_eq!(m["verify"]["cycles_predicted"], m["verify"]["cycles_measured"]);
+    assert!(number(&m, "/verify/cycles_measured") > 0.0);
+    for field in ["lut", "ff", "bram", "dsp", "carry"] {
+        number(&m, &format!("/synth/{field}"));
+    }
+    assert!(number(&m, "/synth/lut") > 0.0);
+    for stage in ["generate", "lint", "verify", "synth"] {
+        assert!(number(&m, &format!("/time_s/{stage}")) >= 0.0);
+    }
+    let manifest = std::fs::read_to_string(first.join("manifest.json")).expect("a build has a manifest");
+    let manifest: Value = serde_json::from_str(&manifest).expect("the manifest is JSON");
+    assert_eq!(manifest["verify"], m["verify"]);
+    for part in ["rtl", "sim", "synth", "report"] {
+        assert!(first.join(part).is_dir(), "the build directory has no {part}/");
+    }
+    build(name, &second, &["--no-synth", "--samples", "8"]);
+    assert!(tree(&first.join("rtl")) == tree(&second.join("rtl")), "two builds of {name} differ");
+    m
+}
+
+#[test]
+fn mnist_snn() {
+    let m = example("mnist-snn");
+    assert!(number(&m, "/accuracy") >= 0.955, "accuracy {}", m["accuracy"]);
+    assert!(number(&m, "/synth/lut") <= 1100.0, "{} LUT", m["synth"]["lut"]);
+    let cycles = number(&m, "/verify/cycles_per_step_mean");
+    assert!(cycles <= 850.0, "{cycles} cycles a time step");
+}
+
+#[test]
+fn digits_nm() {
+    assert!(number(&example("digits-nm"), "/accuracy") > 0.9);
+}
+
+#[test]
+fn digits_autoencoder() {
+    assert!(number(&example("digits-autoencoder"), "/reconstruction_mse") >= 0.0);
+}
