@@ -48,13 +48,31 @@ struct Neuron {
 
 /// State of the golden model.
 pub(crate) struct State {
-    /// Weights, one row per input.
-    rows: Vec<i32>,
-    /// Synaptic current of each neuron in this step.
-    current: Vec<i32>,
+    /// Synapses in the narrowest integers that hold every current.
+    synapses: Synapses,
     /// The same, as the neuron takes it.
     wide: Vec<i64>,
     neuron: Box<dyn Runner>,
+}
+
+/// Weights, one row per input, and the current of each neuron in this step.
+enum Synapses {
+    /// Where no current can leave 16 bits.
+    Narrow(Vec<i16>, Vec<i16>),
+    /// Otherwise.
+    Wide(Vec<i32>, Vec<i32>),
+}
+
+/// Adds up the rows of the inputs that spike; the currents are left in `current` and in `wide`.
+fn integrate<T>(rows: &[T], current: &mut [T], x: &[i64], wide: &mut [i64])
+where
+    T: Copy + Default + std::ops::AddAssign + Into<i64>,
+{
+    current.fill(T::default());
+    for (row, _) in rows.chunks_exact(current.len()).zip(x).filter(|(_, spike)| **spike != 0) {
+        current.iter_mut().zip(row).for_each(|(c, w)| *c += *w);
+    }
+    wide.iter_mut().zip(current).for_each(|(wide, c)| *wide = (*c).into());
 }
 
 impl Params {
@@ -202,14 +220,14 @@ impl Block for Spiking {
 
     fn state(p: &Params) -> State {
         let (neurons, inputs) = (p.neurons(), p.input.len());
-        let mut rows = vec![0; neurons * inputs];
-        for (n, w) in p.weights.rows().enumerate() {
-            for (i, &w) in w.iter().enumerate() {
-                rows[i * neurons + n] = w as i32;
-            }
-        }
+        let row_major = (0..inputs * neurons).map(|at| p.weights.data[at % neurons * inputs + at / neurons]);
+        let synapses = if p.current().bits <= 16 {
+            Synapses::Narrow(row_major.map(|w| w as i16).collect(), vec![0; neurons])
+        } else {
+            Synapses::Wide(row_major.map(|w| w as i32).collect(), vec![0; neurons])
+        };
         let neuron = p.neuron().expect("the interface was checked").runner();
-        State { rows, current: vec![0; neurons], wide: vec![0; neurons], neuron }
+        State { synapses, wide: vec![0; neurons], neuron }
     }
 
     fn reset(_: &Params, s: &mut State) {
@@ -217,12 +235,10 @@ impl Block for Spiking {
     }
 
     fn step(_: &Params, s: &mut State, x: &[&[i64]], y: &mut [&mut [i64]]) {
-        s.current.fill(0);
-        let neurons = s.current.len();
-        for (row, _) in s.rows.chunks_exact(neurons).zip(x[0]).filter(|(_, spike)| **spike != 0) {
-            s.current.iter_mut().zip(row).for_each(|(c, w)| *c += w);
+        match &mut s.synapses {
+            Synapses::Narrow(rows, current) => integrate(rows, current, x[0], &mut s.wide),
+            Synapses::Wide(rows, current) => integrate(rows, current, x[0], &mut s.wide),
         }
-        s.wide.iter_mut().zip(&s.current).for_each(|(wide, &c)| *wide = c.into());
         s.neuron.step(&[&s.wide], y);
     }
 
