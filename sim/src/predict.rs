@@ -92,12 +92,12 @@ fn schedules(
     let last = samples.count.min(first + count);
     let list = (first..last).map(|sample| {
         let mut of_sample = plumbed.clone();
-        replay.visit(sample, |layer, _, last, x| {
+        replay.visit(sample, |layer, runner, last, x| {
             let x0 = x.first().copied().unwrap_or_default();
             entered[layer].0 += x0.len() as u64;
             entered[layer].1 += x0.iter().filter(|v| **v != 0).count() as u64;
             for &m in &module_of[layer] {
-                design.modules[m].instance.schedule(x, last, &mut of_sample[m]);
+                runner.schedule(x, last, &mut of_sample[m]);
             }
         });
         of_sample
@@ -116,8 +116,8 @@ const fn frames(stream: &Stream, steps: usize) -> usize {
 fn plumbing(instance: &dyn Instance, steps: usize, out: &mut Schedule) {
     let x = &instance.interface().inputs[0];
     let data = vec![0; x.tensor.len()];
-    let frames = frames(x, steps);
+    let (frames, runner) = (frames(x, steps), instance.runner());
     for step in 0..frames {
-        instance.schedule(&[&data], step + 1 == frames, out);
+        runner.schedule(&[&data], step + 1 == frames, out);
     }
 }

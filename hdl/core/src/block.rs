@@ -49,8 +49,9 @@ pub trait Block: Sized + Sync + Send + 'static {
     fn step(p: &Self::Params, s: &mut Self::State, x: &[&[i64]], y: &mut [&mut [i64]]);
     /// The hardware.
     fn body(p: &Self::Params) -> Body;
-    /// The slots of the hardware's control for inputs `x`; `last` marks the last step of a sample.
-    fn schedule(p: &Self::Params, x: &[&[i64]], last: bool, out: &mut Schedule);
+    /// The slots of the hardware's control in a step that meets state `s` with inputs `x`; `last` marks the last step of a
+    /// sample. Called before [`Block::step`].
+    fn schedule(p: &Self::Params, s: &Self::State, x: &[&[i64]], last: bool, out: &mut Schedule);
     /// Estimated area.
     fn cost(p: &Self::Params, t: &Target) -> Area;
 }

@@ -38,8 +38,6 @@ pub trait Instance: Debug + Sync + Send {
     fn interface(&self) -> &Interface;
     /// [`Block::body`].
     fn body(&self) -> Body;
-    /// [`Block::schedule`].
-    fn schedule(&self, x: &[&[i64]], last: bool, out: &mut Schedule);
     /// [`Block::cost`].
     fn cost(&self, t: &Target) -> Area;
     /// The golden model of one instance, reset.
@@ -50,6 +48,8 @@ pub trait Instance: Debug + Sync + Send {
 pub trait Runner: Send {
     /// [`Block::reset`].
     fn reset(&mut self);
+    /// [`Block::schedule`] of the step that comes next.
+    fn schedule(&self, x: &[&[i64]], last: bool, out: &mut Schedule);
     /// [`Block::step`].
     fn step(&mut self, x: &[&[i64]], y: &mut [&mut [i64]]);
 }
@@ -139,10 +139,6 @@ impl<B: Block> Instance for Concrete<B> {
         B::body(&self.params)
     }
 
-    fn schedule(&self, x: &[&[i64]], last: bool, out: &mut Schedule) {
-        B::schedule(&self.params, x, last, out);
-    }
-
     fn cost(&self, t: &Target) -> Area {
         B::cost(&self.params, t)
     }
@@ -157,6 +153,10 @@ impl<B: Block> Instance for Concrete<B> {
 impl<B: Block> Runner for Running<B> {
     fn reset(&mut self) {
         B::reset(&self.params, &mut self.state);
+    }
+
+    fn schedule(&self, x: &[&[i64]], last: bool, out: &mut Schedule) {
+        B::schedule(&self.params, &self.state, x, last, out);
     }
 
     fn step(&mut self, x: &[&[i64]], y: &mut [&mut [i64]]) {

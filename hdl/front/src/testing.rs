@@ -82,7 +82,7 @@ impl Block for Dense {
         unreachable!("the front end builds no hardware")
     }
 
-    fn schedule(_: &Params, _: &[&[i64]], _: bool, _: &mut Schedule) {}
+    fn schedule(_: &Params, _: &Self::State, _: &[&[i64]], _: bool, _: &mut Schedule) {}
 
     fn cost(_: &Params, _: &Target) -> Area {
         Area::default()

@@ -11,7 +11,7 @@ mod worker;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use nervure_core::{Diagnostic, Network, Samples, TensorRef};
+use nervure_core::{Diagnostic, Network, Runner, Samples, TensorRef};
 
 pub use record::Recorded;
 pub use score::{accuracy, classes, mse};
@@ -154,9 +154,9 @@ impl Replayer {
 }
 
 impl Replay<'_> {
-    /// Calls `f(layer, step, last, inputs)` before each execution of a layer, in the order of execution. `last` is set in
+    /// Calls `f(layer, runner, last, inputs)` before each execution of a layer, in the order of execution. `last` is set in
     /// the last step of the sample, and always for a layer that runs once.
-    pub fn visit(&mut self, sample: usize, mut f: impl FnMut(usize, usize, bool, &[&[i64]])) {
+    pub fn visit(&mut self, sample: usize, mut f: impl FnMut(usize, &dyn Runner, bool, &[&[i64]])) {
         self.worker.sample(self.samples, sample, &mut f, &mut |_, _| ());
     }
 }
@@ -166,7 +166,7 @@ pub fn visit(
     network: &Network,
     samples: &Samples,
     sample: usize,
-    f: impl FnMut(usize, usize, bool, &[&[i64]]),
+    f: impl FnMut(usize, &dyn Runner, bool, &[&[i64]]),
 ) -> Result<(), Diagnostic> {
     Replayer::new(network)?.replay(network, samples).visit(sample, f);
     Ok(())

@@ -25,12 +25,12 @@ impl<'a> Worker<'a> {
         Self { network, plan, runners, arena: vec![0; plan.arena] }
     }
 
-    /// Executes a sample from reset: `before(layer, step, last, inputs)` each layer, `after(arena, step)` each step.
+    /// Executes a sample from reset: `before(layer, runner, last, inputs)` each layer, `after(arena, step)` each step.
     pub(super) fn sample(
         &mut self,
         samples: &Samples,
         sample: usize,
-        before: &mut impl FnMut(usize, usize, bool, &[&[i64]]),
+        before: &mut impl FnMut(usize, &dyn Runner, bool, &[&[i64]]),
         after: &mut impl FnMut(&[i64], usize),
     ) {
         for runner in &mut self.runners {
@@ -64,7 +64,7 @@ impl<'a> Worker<'a> {
                 for (slot, range) in y.iter_mut().zip(&layer.outputs) {
                     (*slot, rest) = rest.split_at_mut(range.len());
                 }
-                before(n, step, last || layer.when != When::Every, x);
+                before(n, runner.as_ref(), last || layer.when != When::Every, x);
                 runner.step(x, &mut y[..layer.outputs.len()]);
             }
             after(&self.arena, step);

@@ -64,7 +64,7 @@ macro_rules! block {
             fn body(_: &Params) -> Body {
                 unreachable!("the tests bring their own Verilog")
             }
-            fn schedule(_: &Params, _: &[&[i64]], _: bool, _: &mut Schedule) {}
+            fn schedule(_: &Params, _: &Self::State, _: &[&[i64]], _: bool, _: &mut Schedule) {}
             fn cost(_: &Params, _: &Target) -> Area {
                 Area::default()
             }

@@ -183,7 +183,7 @@ impl Block for Folded {
         hardware::body(p)
     }
 
-    fn schedule(p: &Params, _: &[&[i64]], _: bool, out: &mut Schedule) {
+    fn schedule(p: &Params, _: &Self::State, _: &[&[i64]], _: bool, out: &mut Schedule) {
         let beats = p.beats();
         out.take(beats - 1);
         out.pass(1, 1);

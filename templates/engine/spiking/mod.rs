@@ -246,7 +246,7 @@ impl Block for Spiking {
         hardware::body(p)
     }
 
-    fn schedule(p: &Params, x: &[&[i64]], _: bool, out: &mut Schedule) {
+    fn schedule(p: &Params, _: &Self::State, x: &[&[i64]], _: bool, out: &mut Schedule) {
         let beats = p.input.len() / p.input_lanes;
         for (beat, spikes) in x[0].chunks(p.input_lanes).enumerate() {
             let busy = spikes.iter().filter(|s| **s != 0).count() * p.groups();

@@ -161,7 +161,7 @@ impl Block for Lif {
         Body::Kernel(k.finish())
     }
 
-    fn schedule(p: &Params, _: &[&[i64]], _: bool, out: &mut Schedule) {
+    fn schedule(p: &Params, _: &Self::State, _: &[&[i64]], _: bool, out: &mut Schedule) {
         out.pass(1, p.input.len() / p.input_lanes);
     }
 

@@ -128,7 +128,7 @@ impl Block for Argmax {
         }))
     }
 
-    fn schedule(p: &Params, _: &[&[i64]], _: bool, out: &mut Schedule) {
+    fn schedule(p: &Params, _: &Self::State, _: &[&[i64]], _: bool, out: &mut Schedule) {
         out.take(p.beats() - 1);
         out.pass(1, 1);
     }

@@ -143,7 +143,7 @@ impl Block for Sum {
         }))
     }
 
-    fn schedule(p: &Params, _: &[&[i64]], last: bool, out: &mut Schedule) {
+    fn schedule(p: &Params, _: &Self::State, _: &[&[i64]], last: bool, out: &mut Schedule) {
         out.take(p.beats());
         if last {
             out.give(p.beats());

@@ -270,7 +270,7 @@ impl Block for NmArray {
         hardware::body(p)
     }
 
-    fn schedule(p: &Params, _: &[&[i64]], _: bool, out: &mut Schedule) {
+    fn schedule(p: &Params, _: &Self::State, _: &[&[i64]], _: bool, out: &mut Schedule) {
         let outputs = p.rows() * p.groups();
         out.take(p.input.len() / p.lanes(p.inputs()));
         out.busy(outputs * p.blocks());

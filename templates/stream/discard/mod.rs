@@ -63,7 +63,7 @@ impl Block for Discard {
         }))
     }
 
-    fn schedule(p: &Params, _: &[&[i64]], _: bool, out: &mut Schedule) {
+    fn schedule(p: &Params, _: &Self::State, _: &[&[i64]], _: bool, out: &mut Schedule) {
         out.take(p.input.len() / p.input_lanes);
     }
 

@@ -82,7 +82,7 @@ impl Block for Fork {
         }))
     }
 
-    fn schedule(p: &Params, _: &[&[i64]], _: bool, out: &mut Schedule) {
+    fn schedule(p: &Params, _: &Self::State, _: &[&[i64]], _: bool, out: &mut Schedule) {
         out.pass((1u16 << p.copies).wrapping_sub(1) as u8, p.input.len() / p.input_lanes);
     }
 

@@ -106,7 +106,7 @@ impl Block for Width {
         }))
     }
 
-    fn schedule(p: &Params, _: &[&[i64]], _: bool, out: &mut Schedule) {
+    fn schedule(p: &Params, _: &Self::State, _: &[&[i64]], _: bool, out: &mut Schedule) {
         let rest = p.ratio() - 1;
         for _ in 0..p.input.len() / p.lanes.max(p.input_lanes) {
             if p.lanes > p.input_lanes {
