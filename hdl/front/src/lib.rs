@@ -13,6 +13,7 @@ mod document;
 mod explain;
 mod load;
 mod locate;
+pub mod nir;
 mod npz;
 mod order;
 mod overrides;
