@@ -209,18 +209,49 @@ impl Primitive {
         }
     }
 
+    /// The parameters of a neuron or of another primitive that works element by element, by name: all of one shape, or
+    /// single numbers.
+    pub fn parameters(&self) -> Vec<(&'static str, &Array)> {
+        match self {
+            Self::Scale { scale } => vec![("scale", scale)],
+            Self::Delay { delay } => vec![("delay", delay)],
+            Self::Threshold { threshold } => vec![("threshold", threshold)],
+            Self::I { r } => vec![("r", r)],
+            Self::If { r, v_threshold, v_reset } => {
+                vec![("r", r), ("v_threshold", v_threshold), ("v_reset", v_reset)]
+            }
+            Self::Li { tau, r, v_leak } => vec![("tau", tau), ("r", r), ("v_leak", v_leak)],
+            Self::Lif { tau, r, v_leak, v_threshold, v_reset } => vec![
+                ("tau", tau),
+                ("r", r),
+                ("v_leak", v_leak),
+                ("v_threshold", v_threshold),
+                ("v_reset", v_reset),
+            ],
+            Self::CubaLi { tau_syn, tau_mem, r, v_leak, w_in } => {
+                vec![("tau_syn", tau_syn), ("tau_mem", tau_mem), ("r", r), ("v_leak", v_leak), ("w_in", w_in)]
+            }
+            Self::CubaLif { tau_syn, tau_mem, r, v_leak, v_threshold, v_reset, w_in } => vec![
+                ("tau_syn", tau_syn),
+                ("tau_mem", tau_mem),
+                ("r", r),
+                ("v_leak", v_leak),
+                ("v_threshold", v_threshold),
+                ("v_reset", v_reset),
+                ("w_in", w_in),
+            ],
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether its output depends on inputs of earlier time, so that a circle of nodes may pass through it.
     pub fn has_state(&self) -> bool {
-        matches!(
-            self,
-            Self::Delay { .. }
-                | Self::I { .. }
-                | Self::If { .. }
-                | Self::Li { .. }
-                | Self::Lif { .. }
-                | Self::CubaLi { .. }
-                | Self::CubaLif { .. }
-        )
+        match self {
+            Self::Delay { delay } => delay.data.iter().all(|d| *d > 0.0),
+            Self::I { .. } | Self::If { .. } | Self::Li { .. } | Self::Lif { .. } => true,
+            Self::CubaLi { .. } | Self::CubaLif { .. } => true,
+            _ => false,
+        }
     }
 }
 
@@ -231,6 +262,8 @@ pub struct Node {
     pub name: String,
     /// What it computes.
     pub primitive: Primitive,
+    /// Extents of what it gives.
+    pub shape: Vec<usize>,
 }
 
 /// A graph: at least one input and one output, every node on a way from an input or with a state of its own.
