@@ -11,6 +11,7 @@
 mod builder;
 mod document;
 mod explain;
+pub mod import;
 mod load;
 mod locate;
 pub mod nir;
