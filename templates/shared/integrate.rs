@@ -1,0 +1,236 @@
+//! The definition of a [`Cell`] in plain integers: one pass over all neurons for each line of the equations.
+
+use nervure_core::QType;
+use nervure_core::num::Overflow;
+
+use super::leak::Decay;
+use super::membrane::{Cell, Compare, Order, Reset, When};
+
+/// State of all neurons, and the numbers that a step needs, laid out one per neuron.
+pub(crate) struct Neurons {
+    /// Shift of the input, and of what drives the membrane, to the fraction of what they are added to.
+    align: (u32, u32),
+    membrane: Membrane,
+    synapse: Option<Synapse>,
+    firing: Option<Firing>,
+    /// What drives the membrane in this step.
+    drive: Vec<i64>,
+}
+
+struct Membrane {
+    format: QType,
+    overflow: Overflow,
+    leak: Option<Decay>,
+    bias: Vec<i64>,
+    v: Vec<i64>,
+    /// The membrane as the step met it.
+    before: Vec<i64>,
+}
+
+struct Synapse {
+    format: QType,
+    overflow: Overflow,
+    leak: Decay,
+    order: Order,
+    current: Vec<i64>,
+}
+
+struct Firing {
+    threshold: Vec<i64>,
+    ge: bool,
+    reset: Reset,
+    reset_at: When,
+    double_reset: bool,
+    max: i64,
+    floor: i64,
+    emit: When,
+    refractory: i64,
+    /// Spikes of this step, and of the step before.
+    spikes: Vec<i64>,
+    pending: Vec<i64>,
+    /// Steps that each neuron still rests.
+    wait: Vec<i64>,
+}
+
+impl Cell<'_> {
+    /// Neurons in the state of reset.
+    pub(crate) fn neurons(&self) -> Neurons {
+        let len = self.input.len();
+        let steps = |to: QType, from: QType| (i32::from(to.frac) - i32::from(from.frac)) as u32;
+        let direct = (0, steps(self.membrane, self.input.format));
+        let firing = self.firing.map(|f| Firing {
+            threshold: f.threshold.each(len),
+            ge: f.compare == Compare::Ge,
+            reset: f.reset,
+            reset_at: f.reset_at,
+            double_reset: f.double_reset,
+            max: f.max_spikes as i64,
+            floor: f.floor.unwrap_or(i64::MIN),
+            emit: f.emit,
+            refractory: f.refractory as i64,
+            spikes: vec![0; len],
+            pending: vec![0; len],
+            wait: vec![0; len],
+        });
+        Neurons {
+            align: self
+                .synapse
+                .map_or(direct, |s| (steps(s.format, self.input.format), steps(self.membrane, s.format))),
+            membrane: Membrane {
+                format: self.membrane,
+                overflow: self.overflow,
+                leak: self.leak.map(|l| l.plain(len)),
+                bias: self.bias.map_or_else(Vec::new, |b| b.each(len)),
+                v: vec![0; len],
+                before: vec![0; len],
+            },
+            synapse: self.synapse.map(|s| Synapse {
+                format: s.format,
+                overflow: s.overflow,
+                leak: s.leak.plain(len),
+                order: s.order,
+                current: vec![0; len],
+            }),
+            firing,
+            drive: vec![0; len],
+        }
+    }
+}
+
+impl Neurons {
+    /// The start of a sample.
+    pub(crate) fn reset(&mut self) {
+        self.membrane.v.fill(0);
+        if let Some(s) = &mut self.synapse {
+            s.current.fill(0);
+        }
+        if let Some(f) = &mut self.firing {
+            f.pending.fill(0);
+            f.wait.fill(0);
+        }
+    }
+
+    /// One step.
+    pub(crate) fn step(&mut self, x: &[i64], y: &mut [i64]) {
+        let (to_current, to_membrane) = self.align;
+        match &mut self.synapse {
+            None => assign(&mut self.drive, x, |x| x << to_membrane),
+            Some(s) if s.order == Order::CurrentFirst => {
+                s.step(x, to_current);
+                assign(&mut self.drive, &s.current, |i| i << to_membrane);
+            }
+            Some(s) => {
+                assign(&mut self.drive, &s.current, |i| i << to_membrane);
+                s.step(x, to_current);
+            }
+        }
+        let m = &mut self.membrane;
+        m.before.copy_from_slice(&m.v);
+        if let Some(leak) = &m.leak {
+            leak.step(&mut m.v);
+        }
+        m.v.iter_mut().zip(&self.drive).for_each(|(v, i)| *v += i);
+        m.v.iter_mut().zip(&m.bias).for_each(|(v, b)| *v += b);
+        match &mut self.firing {
+            None => {
+                m.fit();
+                y.copy_from_slice(&m.v);
+            }
+            Some(f) => {
+                f.step(m);
+                y.copy_from_slice(if f.emit == When::Now { &f.spikes } else { &f.pending });
+                std::mem::swap(&mut f.spikes, &mut f.pending);
+            }
+        }
+    }
+}
+
+fn assign(to: &mut [i64], from: &[i64], f: impl Fn(i64) -> i64) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = f(*from));
+}
+
+impl Synapse {
+    fn step(&mut self, x: &[i64], align: u32) {
+        self.leak.step(&mut self.current);
+        let (format, overflow) = (self.format, self.overflow);
+        self.current.iter_mut().zip(x).for_each(|(i, x)| *i = format.fit(*i + (x << align), overflow));
+    }
+}
+
+impl Membrane {
+    fn fit(&mut self) {
+        let (format, overflow) = (self.format, self.overflow);
+        self.v.iter_mut().for_each(|v| *v = format.fit(*v, overflow));
+    }
+}
+
+impl Firing {
+    /// From the sum of leak, current and bias in `m.v` to spikes and the membrane after the step.
+    fn step(&mut self, m: &mut Membrane) {
+        let next_step = self.reset_at == When::NextStep;
+        if next_step && self.reset == Reset::Subtract {
+            let due = self.pending.iter().zip(&self.threshold);
+            m.v.iter_mut().zip(due).for_each(|(v, (s, threshold))| *v -= s * threshold);
+        }
+        m.fit();
+        if next_step {
+            match self.reset {
+                Reset::Zero => replace(&mut m.v, &self.pending, 0),
+                Reset::Value(value) => replace(&mut m.v, &self.pending, value),
+                Reset::Subtract | Reset::None => {}
+            }
+        }
+        self.count(&m.v, &m.before);
+        if self.refractory > 0 {
+            self.rest(m);
+        }
+        if !next_step {
+            match self.reset {
+                Reset::Zero => replace(&mut m.v, &self.spikes, 0),
+                Reset::Value(value) => replace(&mut m.v, &self.spikes, value),
+                Reset::Subtract => {
+                    let due = self.spikes.iter().zip(&self.threshold);
+                    m.v.iter_mut().zip(due).for_each(|(v, (s, threshold))| *v -= s * threshold);
+                }
+                Reset::None => {}
+            }
+        }
+        let floor = self.floor;
+        m.v.iter_mut().for_each(|v| *v = (*v).max(floor));
+    }
+
+    /// How often each neuron fires with membrane `v`; `before` is what it had at the end of the step before.
+    fn count(&mut self, v: &[i64], before: &[i64]) {
+        // `v >= t` is `v > t - 1`, for integers.
+        let below = i64::from(self.ge);
+        let all = self.spikes.iter_mut().zip(v.iter().zip(&self.threshold));
+        if self.double_reset {
+            all.zip(before).for_each(|((s, (v, t)), before)| {
+                let again = i64::from(*before > t - below);
+                *s = i64::from(v - again * t > t - below);
+            });
+        } else if self.max == 1 {
+            all.for_each(|(s, (v, t))| *s = i64::from(*v > t - below));
+        } else {
+            let max = self.max;
+            all.for_each(|(s, (v, t))| *s = ((v - 1 + below).max(0) / t).min(max));
+        }
+    }
+
+    /// Neurons that rest neither fire nor move.
+    fn rest(&mut self, m: &mut Membrane) {
+        let now = self.wait.iter_mut().zip(&mut self.spikes).zip(m.v.iter_mut().zip(&m.before));
+        for ((wait, spike), (v, before)) in now {
+            if *wait > 0 {
+                (*wait, *spike, *v) = (*wait - 1, 0, *before);
+            } else if *spike > 0 {
+                *wait = self.refractory;
+            }
+        }
+    }
+}
+
+/// `value` wherever there was a spike.
+fn replace(v: &mut [i64], spikes: &[i64], value: i64) {
+    v.iter_mut().zip(spikes).for_each(|(v, s)| *v = if *s > 0 { value } else { *v });
+}
