@@ -164,7 +164,7 @@ impl Block for Spiking {
             )
             .at("weights"));
         }
-        diag::in_range("weight_format", p.weight_format.bits as usize, 2..17)?;
+        diag::in_range("weight_format", p.weight_format.bits as usize, 2..25)?;
         if !p.weight_format.signed {
             let format = p.weight_format;
             return Err(Diagnostic::new(

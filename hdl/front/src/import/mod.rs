@@ -212,6 +212,14 @@ fn convert(
         let y = x.map(|x| simulate::layer(&layer.op, &layer.shape, from, x, numbers.as_ref()).frames);
         let cal = x.zip(y.as_ref()).map(|(x, y)| Calibration { x, y });
         let made = neurons.map(|n| quantize(layer, n, from, options.bits, cal.as_ref()));
+        // Where the framework itself computes in integers, they are the reference.
+        let exact = made.as_ref().filter(|_| neurons.is_some_and(|n| n.neuron.semantics.loihi_formats));
+        let y = match (exact, x) {
+            (Some(fixed), Some(x)) => {
+                Some(simulate::layer(&layer.op, &layer.shape, from, x, Some(&fixed.numbers)).frames)
+            }
+            _ => y,
+        };
         layers.push(LayerReport {
             name: layer.name.clone(),
             weights: made.as_ref().map(|f| f.weight_format),

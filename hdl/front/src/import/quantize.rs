@@ -8,7 +8,7 @@ use super::semantics::{Compare, Floor, Reset};
 use super::simulate::{self, Extent, Frames, Leak, Numbers, Outcome};
 
 /// Fraction bits of a weight, at most.
-const MAX_FRACTION: i32 = 20;
+const MAX_FRACTION: i32 = 23;
 /// Fraction bits that a membrane has below its weights, at most.
 const MAX_EXTRA: u32 = 8;
 /// Bits of the denominator of a decay factor, at most.
