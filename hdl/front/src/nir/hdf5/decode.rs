@@ -5,7 +5,7 @@ use hdf5_pure::{Datatype, DatatypeByteOrder, FloatingPointLayout, StringPadding}
 /// Largest number up to which every integer is a 64-bit float.
 const EXACT: i64 = 1 << 53;
 
-/// 16-bit floats, as NumPy writes them.
+/// 16-bit floats, as `NumPy` writes them.
 const BINARY16: FloatingPointLayout = FloatingPointLayout {
     bit_offset: 0,
     bit_precision: 16,
