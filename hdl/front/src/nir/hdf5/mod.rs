@@ -28,7 +28,7 @@ const MAX_TEXTS: usize = 1 << 15;
 /// Most bytes of a text, or of the texts of a dataset that keeps them elsewhere.
 const MAX_TEXT_BYTES: usize = 1 << 22;
 /// A description of an element type is at most 64 KiB long, eight bytes for each step of the recursion.
-const STACK: usize = 64 << 20;
+const STACK: usize = 128 << 20;
 
 /// Runs `read` with the file, on a stack of its own.
 ///
@@ -259,10 +259,5 @@ impl Group {
     /// Where the member `name` lies in the file.
     fn path_of(&self, name: &str) -> String {
         format!("{}/{name}", self.path)
-    }
-
-    /// The path of this group.
-    pub(super) fn path(&self) -> &str {
-        if self.path.is_empty() { "/" } else { &self.path }
     }
 }
