@@ -22,6 +22,7 @@ impl Array {
     }
 
     /// The one value of all elements, if there is one: a scalar, or an array whose elements are equal.
+    #[expect(clippy::float_cmp, reason = "one value means one value, not nearly one")]
     pub fn scalar_or_uniform(&self) -> Option<f64> {
         let (&first, rest) = self.data.split_first()?;
         rest.iter().all(|v| *v == first).then_some(first)

@@ -72,7 +72,7 @@ fn level(
     drafts: &mut Drafts,
 ) -> Result<(), Diagnostic> {
     let (owner, name) = if prefix.is_empty() {
-        ("the graph".to_owned(), group.path())
+        ("the graph".to_owned(), "node")
     } else {
         (format!("the graph `{}`", prefix.escape_debug()), prefix)
     };

@@ -9,6 +9,9 @@ use super::array::Array;
 use super::hdf5::{Content, Group, Hdf5};
 use crate::suggest;
 
+/// Whole numbers with their shape.
+type Integers = (Vec<usize>, Vec<i64>);
+
 /// A group that describes a node or layer.
 pub(super) struct Fields<'a> {
     file: &'a Hdf5<'a>,
@@ -149,7 +152,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Whole numbers.
-    pub(super) fn integers_opt(&self, field: &str) -> Result<Option<(Vec<usize>, Vec<i64>)>, Diagnostic> {
+    pub(super) fn integers_opt(&self, field: &str) -> Result<Option<Integers>, Diagnostic> {
         let Some(array) = self.array_opt(field)? else { return Ok(None) };
         if let Some(at) = array.data.iter().position(|v| v.fract() != 0.0 || v.abs() > (1i64 << 53) as f64) {
             let what = format!("has `{field}` with element {at} {}, expected whole numbers", array.data[at]);
@@ -180,13 +183,12 @@ impl<'a> Fields<'a> {
         }
         let most = TensorType::MAX_LEN;
         let size = |v: &i64| usize::try_from(*v).ok().filter(|v| (least..=most).contains(v));
-        match data.iter().map(size).collect() {
-            Some(sizes) => Ok(Some(sizes)),
-            None => {
-                let shown: Vec<String> = data.iter().take(8).map(ToString::to_string).collect();
-                let what = format!("has `{field}` {}, expected {least} to {most}", shown.join(", "));
-                Err(self.fault("E0204", field, &what, format!("write numbers from {least} to {most}")))
-            }
+        if let Some(sizes) = data.iter().map(size).collect() {
+            Ok(Some(sizes))
+        } else {
+            let shown: Vec<String> = data.iter().take(8).map(ToString::to_string).collect();
+            let what = format!("has `{field}` {}, expected {least} to {most}", shown.join(", "));
+            Err(self.fault("E0204", field, &what, format!("write numbers from {least} to {most}")))
         }
     }
 

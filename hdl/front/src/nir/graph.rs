@@ -248,9 +248,15 @@ impl Primitive {
     pub fn has_state(&self) -> bool {
         match self {
             Self::Delay { delay } => delay.data.iter().all(|d| *d > 0.0),
-            Self::I { .. } | Self::If { .. } | Self::Li { .. } | Self::Lif { .. } => true,
-            Self::CubaLi { .. } | Self::CubaLif { .. } => true,
-            _ => false,
+            other => matches!(
+                other,
+                Self::I { .. }
+                    | Self::If { .. }
+                    | Self::Li { .. }
+                    | Self::Lif { .. }
+                    | Self::CubaLi { .. }
+                    | Self::CubaLif { .. }
+            ),
         }
     }
 }

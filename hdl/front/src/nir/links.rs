@@ -123,7 +123,9 @@ impl Links {
 /// Which nodes can be reached from `start`.
 fn reach(targets: &[Vec<usize>], mut start: Vec<usize>) -> Vec<bool> {
     let mut seen = vec![false; targets.len()];
-    start.iter().for_each(|i| seen[*i] = true);
+    for &i in &start {
+        seen[i] = true;
+    }
     while let Some(i) = start.pop() {
         for &target in &targets[i] {
             if !std::mem::replace(&mut seen[target], true) {

@@ -43,9 +43,10 @@ pub(super) fn read(fields: &Fields<'_>, type_name: &str) -> Result<Read, Diagnos
     let time = |field| fields.bounded(field, 0.0, true);
     let array = |field| fields.array(field);
     let (mut no_bias, mut no_reset) = (false, false);
-    let mut bias = |shape: &[usize]| match fields.array_opt("bias")? {
-        Some(bias) => fields.shaped("bias", &bias, shape).map(|()| bias),
-        None => {
+    let mut bias = |shape: &[usize]| {
+        if let Some(bias) = fields.array_opt("bias")? {
+            fields.shaped("bias", &bias, shape).map(|()| bias)
+        } else {
             no_bias = true;
             Ok(zeros(shape))
         }

@@ -120,13 +120,14 @@ fn apply(node: &Draft, source: &[usize], shown: &str) -> Result<Vec<usize>, Diag
             }
             windows(source[0], &Window::conv(kernel_size, stride, Padding::Explicit(*padding), &[1, 1]))?
         }
-        Primitive::Flatten { start_dim, end_dim, .. } => match flatten(source, *start_dim, *end_dim) {
-            Some(shape) => shape,
-            None => {
+        Primitive::Flatten { start_dim, end_dim, .. } => {
+            if let Some(shape) = flatten(source, *start_dim, *end_dim) {
+                shape
+            } else {
                 let what = format!("gets {source:?}, which has no axes {start_dim} to {end_dim}");
                 return Err(fault("E0124", &what, "count axes from 0, or from the end with -1"));
             }
-        },
+        }
         _ => source.to_vec(),
     };
     let count = shape.iter().try_fold(1usize, |n, extent| n.checked_mul(*extent));

@@ -5,7 +5,7 @@ use hdf5_pure::{Datatype, DatatypeByteOrder, FloatingPointLayout, StringPadding}
 /// Largest number up to which every integer is a 64-bit float.
 const EXACT: i64 = 1 << 53;
 
-/// 16-bit floats, as NumPy writes them.
+/// 16-bit floats, as `NumPy` writes them.
 const BINARY16: FloatingPointLayout = FloatingPointLayout {
     bit_offset: 0,
     bit_precision: 16,
@@ -37,8 +37,9 @@ impl Number {
         match datatype {
             Datatype::FixedPoint { size, byte_order, layout } => {
                 let class = if layout.signed { Class::Signed } else { Class::Unsigned };
-                let whole = layout.bit_offset == 0 && u32::from(layout.bit_precision) == size * 8;
-                Self::new(class, *size, *byte_order).filter(|_| whole && [1, 2, 4, 8].contains(size))
+                let known = [1, 2, 4, 8].contains(size);
+                let whole = known && layout.bit_offset == 0 && u32::from(layout.bit_precision) == size * 8;
+                Self::new(class, *size, *byte_order).filter(|_| whole)
             }
             Datatype::FloatingPoint { size, byte_order, layout } => {
                 let known = match size {

@@ -28,7 +28,7 @@ const MAX_TEXTS: usize = 1 << 15;
 /// Most bytes of a text, or of the texts of a dataset that keeps them elsewhere.
 const MAX_TEXT_BYTES: usize = 1 << 22;
 /// A description of an element type is at most 64 KiB long, eight bytes for each step of the recursion.
-const STACK: usize = 64 << 20;
+const STACK: usize = 128 << 20;
 
 /// Runs `read` with the file, on a stack of its own.
 ///
@@ -76,6 +76,20 @@ fn damaged(shown: &str, path: &str, why: &str) -> Diagnostic {
     )
 }
 
+/// `E0120` for what the library says of the object at `path`.
+fn fault(shown: &str, path: &str, e: &hdf5_pure::Error) -> Diagnostic {
+    use hdf5_pure::FormatError as F;
+    let mut d = damaged(shown, path, &words(e));
+    let newer = |e: &F| {
+        matches!(e, F::UnsupportedVersion(_) | F::InvalidLayoutVersion(_) | F::InvalidDatatypeVersion { .. })
+    };
+    if matches!(e, hdf5_pure::Error::Format(e) if newer(e)) {
+        d.help = "the newest forms of HDF5 are not read: write it with `libver=\"earliest\"`, the default"
+            .to_owned();
+    }
+    d
+}
+
 /// What the library says, on one line.
 fn words(e: &hdf5_pure::Error) -> String {
     let text: String = e.to_string().chars().take(200).collect();
@@ -120,7 +134,7 @@ impl Hdf5<'_> {
     }
 
     fn list(&self, group: &hdf5_pure::Group, path: String) -> Result<Group, Diagnostic> {
-        let fault = |e| damaged(self.shown, &path, &words(&e));
+        let fault = |e| fault(self.shown, &path, &e);
         let groups = group.iter_groups().map_err(fault)?.collect();
         let data = group.iter_datasets().map_err(fault)?.collect();
         Ok(Group { path, groups, data })
@@ -132,7 +146,7 @@ impl Hdf5<'_> {
     /// nor text.
     pub(super) fn read(&self, group: &Group, name: &str) -> Result<Content, Diagnostic> {
         let (dataset, path) = (&group.data[name], group.path_of(name));
-        let fault = |e| damaged(self.shown, &path, &words(&e));
+        let fault = |e| fault(self.shown, &path, &e);
         let shape = dataset.shape().map_err(fault)?;
         let datatype = dataset.datatype().map_err(fault)?;
         let shape = self.sizes(&shape, &path)?;
@@ -203,7 +217,9 @@ impl Hdf5<'_> {
                 "write every array with at least one element",
             )),
             Some(n) if n <= MAX_ELEMENTS as u64 && sizes.len() == shape.len() => Ok(sizes),
-            _ => Err(self.too_large(format!("has shape {shape:?}, more than {MAX_ELEMENTS} elements"), path)),
+            _ => {
+                Err(self.too_large(&format!("has shape {shape:?}, more than {MAX_ELEMENTS} elements"), path))
+            }
         }
     }
 
@@ -211,10 +227,10 @@ impl Hdf5<'_> {
         if count <= limit {
             return Ok(());
         }
-        Err(self.too_large(format!("has {count} elements or bytes, and {limit} more can be read"), path))
+        Err(self.too_large(&format!("has {count} elements or bytes, and {limit} more can be read"), path))
     }
 
-    fn too_large(&self, what: String, path: &str) -> Diagnostic {
+    fn too_large(&self, what: &str, path: &str) -> Diagnostic {
         Diagnostic::new(
             "E0110",
             format!("`{}`: `{}` {what}", self.shown, path.escape_debug()),
@@ -243,10 +259,5 @@ impl Group {
     /// Where the member `name` lies in the file.
     fn path_of(&self, name: &str) -> String {
         format!("{}/{name}", self.path)
-    }
-
-    /// The path of this group.
-    pub(super) fn path(&self) -> &str {
-        if self.path.is_empty() { "/" } else { &self.path }
     }
 }
