@@ -217,7 +217,7 @@ impl<'k> Fire<'_, 'k> {
     fn rested(&self, spike: Expr<'k>, held: Expr<'k>, next: Expr<'k>) -> (Expr<'k>, Expr<'k>) {
         let k = self.k;
         let steps = self.f.refractory as i64;
-        let wait = k.state("wait", QType::holding(0, steps.into(), 0), 0);
+        let wait = k.state("steps_to_rest", QType::holding(0, steps.into(), 0), 0);
         let resting = wait.gt(k.constant(0, 0)).named("resting");
         let spike = (spike & !resting).named("fires");
         let fewer = k.promise(wait - resting, 0, wait.range().hi);

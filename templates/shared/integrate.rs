@@ -23,7 +23,7 @@ struct Membrane {
     leak: Option<Decay>,
     bias: Vec<i64>,
     v: Vec<i64>,
-    /// The membrane as the step met it.
+    /// The membrane as the step met it, where that counts.
     before: Vec<i64>,
 }
 
@@ -42,7 +42,7 @@ struct Firing {
     reset_at: When,
     double_reset: bool,
     max: i64,
-    floor: i64,
+    floor: Option<i64>,
     emit: When,
     refractory: i64,
     /// Spikes of this step, and of the step before.
@@ -65,7 +65,7 @@ impl Cell<'_> {
             reset_at: f.reset_at,
             double_reset: f.double_reset,
             max: f.max_spikes as i64,
-            floor: f.floor.unwrap_or(i64::MIN),
+            floor: f.floor,
             emit: f.emit,
             refractory: f.refractory as i64,
             spikes: vec![0; len],
@@ -125,7 +125,9 @@ impl Neurons {
             }
         }
         let m = &mut self.membrane;
-        m.before.copy_from_slice(&m.v);
+        if self.firing.as_ref().is_some_and(|f| f.double_reset || f.refractory > 0) {
+            m.before.copy_from_slice(&m.v);
+        }
         if let Some(leak) = &m.leak {
             leak.step(&mut m.v);
         }
@@ -195,8 +197,9 @@ impl Firing {
                 Reset::None => {}
             }
         }
-        let floor = self.floor;
-        m.v.iter_mut().for_each(|v| *v = (*v).max(floor));
+        if let Some(floor) = self.floor {
+            m.v.iter_mut().for_each(|v| *v = (*v).max(floor));
+        }
     }
 
     /// How often each neuron fires with membrane `v`; `before` is what it had at the end of the step before.

@@ -98,7 +98,9 @@ impl Decay {
 
     fn each(&self, v: &mut [i64], divide: impl Fn(i64) -> i64) {
         if self.multiply.is_empty() {
-            v.iter_mut().for_each(|v| *v -= divide(*v));
+            for v in v {
+                *v -= divide(*v);
+            }
         } else {
             v.iter_mut().zip(&self.multiply).for_each(|(v, k)| *v = divide(*v * k));
         }

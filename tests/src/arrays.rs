@@ -68,6 +68,7 @@ fn array(bytes: &[u8]) -> Array {
         data.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().expect("chunks have this length")))
     };
     let words = || data.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let long = || data.chunks_exact(8).map(|b| <[u8; 8]>::try_from(b).expect("a chunk of eight"));
     let data: Vec<i64> = match between("'descr': '", "'").as_str() {
         "|i1" => data.iter().map(|&b| i64::from(b as i8)).collect(),
         "|u1" => data.iter().map(|&b| i64::from(b)).collect(),
@@ -76,6 +77,9 @@ fn array(bytes: &[u8]) -> Array {
         "<i8" => doubles().map(|w| w as i64).collect(),
         "<f8" => doubles().map(|w| i64::from((f64::from_bits(w) as f32).to_bits())).collect(),
         "<f4" => words().map(i64::from).collect(),
+        "<i8" => long().map(i64::from_le_bytes).collect(),
+        // As float32, too: so far only spikes are read from them.
+        "<f8" => long().map(|b| i64::from((f64::from_le_bytes(b) as f32).to_bits())).collect(),
         other => panic!("elements of type {other} are not needed so far"),
     };
     if header.contains("'fortran_order': False") {

@@ -83,10 +83,10 @@ module example_lif (
     .leak_factor(param[17:13]),
     .held(state[9:0]),
     .fired(state[10]),
-    .wait_x(state[12:11]),
+    .steps_to_rest(state[12:11]),
     .next_held(state_next[9:0]),
     .next_fired(state_next[10]),
-    .next_wait(state_next[12:11]),
+    .next_steps_to_rest(state_next[12:11]),
     .spike_out(result[0])
   );
 
@@ -97,10 +97,10 @@ module example_lif (
     .leak_factor(param[35:31]),
     .held(state[22:13]),
     .fired(state[23]),
-    .wait_x(state[25:24]),
+    .steps_to_rest(state[25:24]),
     .next_held(state_next[22:13]),
     .next_fired(state_next[23]),
-    .next_wait(state_next[25:24]),
+    .next_steps_to_rest(state_next[25:24]),
     .spike_out(result[1])
   );
 endmodule
@@ -120,10 +120,10 @@ module example_lif_kernel (
   input  wire [4:0] leak_factor,
   input  wire signed [9:0] held,
   input  wire fired,
-  input  wire [1:0] wait_x,
+  input  wire [1:0] steps_to_rest,
   output wire signed [9:0] next_held,
   output wire next_fired,
-  output wire [1:0] next_wait,
+  output wire [1:0] next_steps_to_rest,
   output wire spike_out
 );
   wire signed [10:0] sum = {held[9], held} + {{3{current[7]}}, current};
@@ -133,16 +133,16 @@ module example_lif_kernel (
   wire signed [9:0] rest = (chosen[10] & ~(&chosen[9])) ? 10'h200 : chosen[9:0];
   wire signed [14:0] product = $signed({{5{rest[9]}}, rest}) * $signed({10'd0, leak_factor});
   wire signed [9:0] decayed = product[14:5] + {9'd0, (product[14] & (|product[4:0]))};
-  wire resting = wait_x > 2'd0;
+  wire resting = steps_to_rest > 2'd0;
   wire bit_n = ~resting;
   wire fires = spike & bit_n;
-  wire [1:0] difference = wait_x - {1'd0, resting};
+  wire [1:0] difference = steps_to_rest - {1'd0, resting};
   wire [1:0] chosen_2 = fires ? 2'd2 : difference;
   wire signed [9:0] chosen_3 = resting ? held : decayed;
 
   assign next_held = chosen_3;
   assign next_fired = fires;
-  assign next_wait = chosen_2;
+  assign next_steps_to_rest = chosen_2;
   assign spike_out = fired;
 endmodule
 
