@@ -1,6 +1,8 @@
 //! What several blocks share: templates of the back end, and small helpers.
 
+pub(crate) mod lane;
 pub(crate) mod membrane;
+pub(crate) mod neuron;
 
 use nervure_core::block::Rng;
 pub(crate) use nervure_core::num::counter_bits;

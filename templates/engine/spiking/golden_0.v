@@ -88,7 +88,7 @@ module example_spiking (
   reg  [17:0] state_mem [0:2];
   wire [17:0] state = state_mem[group1_q];
   wire [17:0] state_next;
-  wire [1:0] spikes;
+  wire [1:0] result;
 
   always @(posedge clk)
     if (~rst_n) begin
@@ -112,19 +112,19 @@ module example_spiking (
 
   example_spiking_lane lane_0 (
     .sum(state[8:0]),
-    .sum_next(state_next[8:0]),
     .weight(weights[3:0]),
     .update(update_q),
     .clear(zero_q),
-    .spike_out(spikes[0])
+    .sum_next(state_next[8:0]),
+    .spike_out(result[0])
   );
   example_spiking_lane lane_1 (
     .sum(state[17:9]),
-    .sum_next(state_next[17:9]),
     .weight(weights[7:4]),
     .update(update_q),
     .clear(zero_q),
-    .spike_out(spikes[1])
+    .sum_next(state_next[17:9]),
+    .spike_out(result[1])
   );
 
   // ---- Output register ----
@@ -143,7 +143,7 @@ module example_spiking (
 
   always @(posedge clk)
     if (en & fire_q) begin
-      m_data_q <= spikes;
+      m_data_q <= result;
       m_last_q <= end_q;
     end
 endmodule

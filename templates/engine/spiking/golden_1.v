@@ -79,7 +79,7 @@ module example_spiking (
   reg  [8:0] state_mem [0:5];
   wire [8:0] state = state_mem[group1_q];
   wire [8:0] state_next;
-  wire [0:0] spikes;
+  wire [0:0] result;
 
   always @(posedge clk)
     if (~rst_n) begin
@@ -103,11 +103,11 @@ module example_spiking (
 
   example_spiking_lane lane_0 (
     .sum(state[8:0]),
-    .sum_next(state_next[8:0]),
     .weight(weights[3:0]),
     .update(update_q),
     .clear(zero_q),
-    .spike_out(spikes[0])
+    .sum_next(state_next[8:0]),
+    .spike_out(result[0])
   );
 
   // ---- Output register ----
@@ -126,7 +126,7 @@ module example_spiking (
 
   always @(posedge clk)
     if (en & fire_q) begin
-      m_data_q <= spikes;
+      m_data_q <= result;
       m_last_q <= end_q;
     end
 endmodule

@@ -82,7 +82,7 @@ module example_spiking (
   reg  end_q;
   reg  [53:0] state;
   wire [53:0] state_next;
-  wire [5:0] spikes;
+  wire [5:0] result;
 
   always @(posedge clk)
     if (~rst_n) begin
@@ -105,51 +105,51 @@ module example_spiking (
 
   example_spiking_lane lane_0 (
     .sum(state[8:0]),
-    .sum_next(state_next[8:0]),
     .weight(weights[3:0]),
     .update(update_q),
     .clear(zero_q),
-    .spike_out(spikes[0])
+    .sum_next(state_next[8:0]),
+    .spike_out(result[0])
   );
   example_spiking_lane lane_1 (
     .sum(state[17:9]),
-    .sum_next(state_next[17:9]),
     .weight(weights[7:4]),
     .update(update_q),
     .clear(zero_q),
-    .spike_out(spikes[1])
+    .sum_next(state_next[17:9]),
+    .spike_out(result[1])
   );
   example_spiking_lane lane_2 (
     .sum(state[26:18]),
-    .sum_next(state_next[26:18]),
     .weight(weights[11:8]),
     .update(update_q),
     .clear(zero_q),
-    .spike_out(spikes[2])
+    .sum_next(state_next[26:18]),
+    .spike_out(result[2])
   );
   example_spiking_lane lane_3 (
     .sum(state[35:27]),
-    .sum_next(state_next[35:27]),
     .weight(weights[15:12]),
     .update(update_q),
     .clear(zero_q),
-    .spike_out(spikes[3])
+    .sum_next(state_next[35:27]),
+    .spike_out(result[3])
   );
   example_spiking_lane lane_4 (
     .sum(state[44:36]),
-    .sum_next(state_next[44:36]),
     .weight(weights[19:16]),
     .update(update_q),
     .clear(zero_q),
-    .spike_out(spikes[4])
+    .sum_next(state_next[44:36]),
+    .spike_out(result[4])
   );
   example_spiking_lane lane_5 (
     .sum(state[53:45]),
-    .sum_next(state_next[53:45]),
     .weight(weights[23:20]),
     .update(update_q),
     .clear(zero_q),
-    .spike_out(spikes[5])
+    .sum_next(state_next[53:45]),
+    .spike_out(result[5])
   );
 
   // ---- Output register ----
@@ -168,7 +168,7 @@ module example_spiking (
 
   always @(posedge clk)
     if (en & fire_q) begin
-      m_data_q <= spikes;
+      m_data_q <= result;
       m_last_q <= end_q;
     end
 endmodule

@@ -10,9 +10,10 @@ use nervure_core::{Diagnostic, Instance, QType, Rate, Runner, Schedule, Target, 
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
+use crate::shared::neuron::Neuron;
 use crate::shared::{area, divisor, matrix, sum_range};
 
 /// See the README.
@@ -34,16 +35,6 @@ pub(crate) struct Params {
     lanes: usize,
     /// The neuron: its `block`, and that block's parameters.
     neuron: Neuron,
-}
-
-/// A neuron block and its parameters; `input` is filled in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Neuron {
-    /// Name of the block, such as `neuron/lif`.
-    block: String,
-    /// Its parameters.
-    #[serde(flatten)]
-    params: Map<String, Value>,
 }
 
 /// State of the golden model.
@@ -92,27 +83,7 @@ impl Params {
 
     /// The neuron as a block of its own, one for the whole layer.
     fn neuron(&self) -> Result<Arc<dyn Instance>, Diagnostic> {
-        let mut params = self.neuron.params.clone();
-        let input = TensorType::step(&[self.neurons()], self.current());
-        params.insert("input".into(), json!(input));
-        params.insert("input_lanes".into(), json!(self.lanes));
-        let neuron = crate::registry().get(&self.neuron.block)?.instantiate(Value::Object(params))?;
-        let ports = neuron.interface();
-        let spikes =
-            [QType::unsigned(1)] == ports.outputs.iter().map(|s| s.tensor.format).collect::<Vec<_>>()[..];
-        match neuron.body() {
-            Body::Kernel(k)
-                if spikes && k.inputs.len() == 1 && k.params.is_empty() && !k.states.is_empty() =>
-            {
-                Ok(neuron)
-            }
-            _ => Err(Diagnostic::new(
-                "E0304",
-                format!("`{}` is not a neuron: current in, one spike out, with a state", self.neuron.block),
-                "name a block whose name begins with `neuron/`",
-            )
-            .at("block")),
-        }
+        self.neuron.instance(&TensorType::step(&[self.neurons()], self.current()), self.lanes)
     }
 }
 
@@ -213,9 +184,9 @@ impl Block for Spiking {
             )
             .at("weights"));
         }
-        p.neuron().map_err(|d| d.at("neuron"))?;
-        let spikes = TensorType::step(&[p.neurons()], QType::unsigned(1));
-        Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, spikes, p.lanes))
+        let neuron = p.neuron().map_err(|d| d.at("neuron"))?;
+        let y = neuron.interface().outputs[0].tensor.clone();
+        Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, y, p.lanes))
     }
 
     fn state(p: &Params) -> State {
@@ -261,7 +232,7 @@ impl Block for Spiking {
         let Body::Template(body) = Self::body(p) else { unreachable!("an engine is a template") };
         let word: usize = body.memories.iter().map(|m| m.width).sum();
         let rows = body.memories[0].words.len();
-        let membrane: usize = hardware::fields(p).iter().map(|f| f.format.bits as usize).sum();
+        let membrane = hardware::lane(p).state_bits();
         let lane = body.kernels[0].1.area(t);
         let control = area(60 + 3 * p.input_lanes, 30 + 2 * p.input_lanes + p.lanes);
         let memory = if p.groups() <= t.lut_ram_words {
