@@ -99,7 +99,7 @@ module example_spiking_conv (
   reg  [3:0] word_q;           // {row, column, slice} of the output
   wire [3:0] start = y_base + {2'd0, x_base};
   assign word_end = word_q == 4'd11;
-  reg  [4:0] tap_q;             // {row from below, column from the right, slice} of the weights
+  reg  [4:0] tap_q;             // row of weights
   wire [4:0] start_tap = {1'd0, y_tap} + {3'd0, x_tap};
   reg  [0:0] channel_q;
   always @(posedge clk) if (en & load) channel_q <= c_q;

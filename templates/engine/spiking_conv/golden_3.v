@@ -84,7 +84,7 @@ module example_spiking_conv (
   reg  [2:0] word_q;           // {row, column, slice} of the output
   wire [2:0] start = x_base;
   assign word_end = word_q == 3'd6;
-  reg  [1:0] tap_q;             // {row from below, column from the right, slice} of the weights
+  reg  [1:0] tap_q;             // row of weights
   wire [1:0] start_tap = x_tap;
   reg  [0:0] channel_q;
   always @(posedge clk) if (en & load) channel_q <= lane;

@@ -5,7 +5,7 @@ use nervure_core::kernel::{Builder, Expr, Kernel, Op, ValueId};
 use nervure_core::{QType, Target, Timing};
 use serde_json::{Value, json};
 
-use super::memories::{Table, bits, constants, weights};
+use super::memories::{Table, bits, constants, in_address, weights};
 use super::{Layout, Params};
 use crate::shared::area;
 use crate::shared::lane::Lane;
@@ -138,8 +138,6 @@ pub(super) fn body(p: &Params) -> Body {
     let [down, across] = [p.axis(0), p.axis(1)];
     let [_, out_width, _] = p.out();
     let (slices, group_slices, words) = (p.slices(), p.group_slices(), p.words());
-    let taps = down.kernel * across.kernel * group_slices;
-    let (word_bits, tap_bits) = (bits(words), bits(taps));
     let row = across.kernel * group_slices;
 
     let [(y_at, ys), (x_at, xs), (c_at, cs)] = ["y", "x", "c"].map(|n| address(p, n));
@@ -147,10 +145,12 @@ pub(super) fn body(p: &Params) -> Body {
         (y_at, Table::axis("y", down, &ys, out_width * slices, row)),
         (x_at, Table::axis("x", across, &xs, slices, group_slices)),
     ];
-    if p.groups > 1 {
-        tables.push((c_at.clone(), Table::channels(p, &cs)));
-    }
-    let weights = weights(p, &cs);
+    tables.push((c_at.clone(), Table::channels(p, &cs)));
+    let side_by_side = in_address(p, &cs);
+    let weights = weights(p, side_by_side);
+    // What `tap_q` counts, and what stands beside it.
+    let (taps, beside) = if side_by_side { (p.rows(), cs.len()) } else { (p.rows() * p.map()[2], 1) };
+    let (word_bits, tap_bits, channel_bits) = (bits(words), bits(taps), bits(beside));
     let fields: Vec<(&str, usize)> =
         tables.iter().flat_map(|(_, t)| &t.fields).map(|f| (f.name.as_str(), f.bits)).collect();
     let of = |what: &str| -> Vec<(&str, usize)> {
@@ -169,7 +169,6 @@ pub(super) fn body(p: &Params) -> Body {
         counters.push(json!({"name": name, "count": index(n), "inner": inner}));
         ends.push(format!("{name}_end"));
     }
-    let channel_bits = bits(cs.len());
     let row_address: Vec<&str> = [(tap_bits > 0, "tap_q"), (channel_bits > 0, "channel_q")]
         .into_iter()
         .filter_map(|(used, name)| used.then_some(name))
@@ -212,7 +211,7 @@ pub(super) fn body(p: &Params) -> Body {
     let context = json!({
         "lanes": p.lanes, "input_lanes": p.input_lanes, "lane": index(p.input_lanes), "element": element,
         "values": p.input_lanes * element, "map": p.out(), "slices": slices, "words": index(words),
-        "taps": index(taps), "slice": index(group_slices), "channels": index(cs.len()), "channel": c_at,
+        "taps": index(taps), "slice": index(group_slices), "channels": index(beside), "channel": c_at,
         "x_more": index(1 << more("x")), "y_more": index(1 << more("y")),
         "x_step": x_step * slices - (group_slices - 1), "y_step": y_step * out_width * slices,
         "x_tap_step": x_tap_step * group_slices - (group_slices - 1), "y_tap_step": y_tap_step * row,

@@ -63,35 +63,45 @@ impl Table {
         Self::new(name, &["base", "tap", "more", "missed"], &rows)
     }
 
-    /// First slice of the group of each channel.
+    /// First slice of the group of each channel, and its first weight row unless the address of the row holds the channel.
     pub(super) fn channels(p: &Params, channels: &[usize]) -> Self {
-        let ins = p.map()[2] / p.groups;
-        let rows: Vec<Vec<usize>> =
-            channels.iter().map(|c| vec![(c / ins).min(p.groups - 1) * p.group_slices()]).collect();
-        Self::new("c", &["base"], &rows)
+        let (ins, rows) = (p.map()[2] / p.groups, if in_address(p, channels) { 0 } else { p.rows() });
+        let row = |&c: &usize| {
+            let c = c.min(p.map()[2] - 1);
+            vec![c / ins * p.group_slices(), c * rows]
+        };
+        Self::new("c", &["base", "tap"], &channels.iter().map(row).collect::<Vec<_>>())
     }
 }
 
-/// Weight memories, one per part of the lanes: row `{tap, channel}` holds the weights from one channel through one tap to
-/// one slice; taps are counted from the kernel's end, slices run fastest. `channels` lists the channel of each low address.
+/// Whether weight rows are addressed by tap and channel side by side: where no address is wasted by that.
+///
+/// `channels` lists the channel of each number that names one.
+pub(super) fn in_address(p: &Params, channels: &[usize]) -> bool {
+    channels.len() == p.map()[2] && channels.len().is_power_of_two()
+}
+
+/// Weight memories, one per part of the lanes: a row holds the weights from one channel through one tap to one slice. Taps
+/// are counted from the kernel's end. Rows lie as `{tap, slice, channel}` where [`in_address`], else `{channel, tap, slice}`.
 ///
 /// A part is as wide as a block RAM of 36 Kbit is at this depth, so that no multiplexer is needed behind it.
-pub(super) fn weights(p: &Params, channels: &[usize]) -> Vec<Memory> {
+pub(super) fn weights(p: &Params, in_address: bool) -> Vec<Memory> {
     let [out, ins, height, width] = [0, 1, 2, 3].map(|n| p.weights.shape[n]);
     let bits = p.weight_format.bits as usize;
-    let slices = p.group_slices();
-    let depth = height * width * slices * channels.len();
+    let (channels, slices) = (p.map()[2], p.group_slices());
+    let depth = p.rows() * channels;
     let most = [(512, 72), (1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2)]
         .iter()
         .find(|(words, _)| depth <= *words)
         .map_or(1, |(_, most)| *most);
     let part = (1..=p.lanes).filter(|n| p.lanes.is_multiple_of(*n) && n * bits <= most).max().unwrap_or(1);
     let weight = |address: usize, lane: usize| {
-        let (row, channel) = (address / channels.len(), channels[address % channels.len()]);
+        let (row, channel) = if in_address {
+            (address / channels, address % channels)
+        } else {
+            (address % p.rows(), address / p.rows())
+        };
         let (slice, tap) = (row % slices, height * width - 1 - row / slices);
-        if channel >= ins * p.groups {
-            return 0;
-        }
         let o = channel / ins * (out / p.groups) + slice * p.lanes + lane;
         p.weights.data[(o * ins + channel % ins) * height * width + tap]
     };

@@ -133,6 +133,11 @@ impl Params {
         self.slices() / self.groups
     }
 
+    /// Weight rows of one input channel.
+    fn rows(&self) -> usize {
+        self.weights.shape[2] * self.weights.shape[3] * self.group_slices()
+    }
+
     /// Words of stored state: one per output position and `lanes` channels.
     fn words(&self) -> usize {
         let [height, width, _] = self.out();
