@@ -24,7 +24,7 @@ pub(super) fn all(p: &Params) -> Result<(), Diagnostic> {
         let message = format!("`weights` has shape {shape:?}, expected [neurons, {n}]");
         return fault("E0205", "weights", message, "give a matrix with one row per neuron");
     }
-    diag::in_range("weight_format", p.weight_format.bits as usize, 2..17)?;
+    diag::in_range("weight_format", p.weight_format.bits as usize, 2..25)?;
     if !p.weight_format.signed {
         let message = format!("`weight_format` is {}, which has no sign", p.weight_format);
         return fault("E0203", "weight_format", message, "use a signed format, such as s4");

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use crate::shared::neuron::Neuron;
+use crate::shared::cell::Neuron;
 use crate::shared::sum_range;
 use taps::Axis;
 
@@ -188,7 +188,7 @@ impl Params {
         }
         diag::divides("groups", self.groups, "the number of input channels", channels)?;
         diag::divides("groups", self.groups, "the number of output channels", self.out_channels())?;
-        diag::in_range("weight_format", self.weight_format.bits as usize, 2..17)?;
+        diag::in_range("weight_format", self.weight_format.bits as usize, 2..25)?;
         if !self.weight_format.signed {
             let message = format!("`weight_format` is {}, which has no sign", self.weight_format);
             let help = "use a signed format, such as s4";
