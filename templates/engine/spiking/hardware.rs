@@ -1,71 +1,97 @@
-//! The hardware of `engine/spiking`: the lane's kernel, the weight memory and the template's numbers.
+//! The hardware of `engine/spiking`: numbers and nets for its template.
 
-use nervure_core::Timing;
-use nervure_core::block::{Body, Memory, Template};
-use serde_json::json;
+use nervure_core::block::{Area, Body, Memory, Template, hex};
+use nervure_core::{QType, Target, Timing};
+use serde_json::{Value, json};
 
-use super::Params;
-use crate::shared::counter_bits;
-use crate::shared::lane::Lane;
+use super::{Params, Sharing, Values, rows};
+use crate::shared::lane::{Feed, Lane};
 use crate::shared::neuron::kernel_of;
+use crate::shared::{area, counter_bits};
 
 /// The lane that this engine has `lanes` of.
 pub(super) fn lane(p: &Params) -> Lane {
     let neuron = p.neuron().expect("the interface was checked");
-    Lane::new(&kernel_of(neuron.as_ref()), p.current(), p.weight_format)
+    let element = p.element();
+    let feed = Feed {
+        value: (p.values() == Values::Multiply).then_some(element),
+        pair: p.events == 2,
+        clear: p.groups() > 1,
+        shared: p.sharing != Some(Sharing::Off),
+        ..Feed::weights(p.weight_format)
+    };
+    Lane::new(&kernel_of(neuron.as_ref()), p.current(), feed)
 }
 
-/// Weight memories, one per slice of lanes: row `{beat, bit, group}` holds the weights from one input to one group.
-///
-/// A slice is as wide as a block RAM of 36 Kbit is at this depth, so that no multiplexer is needed behind it.
-fn weights(p: &Params, bit_bits: usize, group_bits: usize) -> Vec<Memory> {
-    let (inputs, bits) = (p.input.len(), p.weight_format.bits as usize);
-    let beats = inputs / p.input_lanes;
-    let depth = beats << (bit_bits + group_bits);
-    let width = [(512, 72), (1024, 36), (2048, 18), (4096, 9), (8192, 4), (16384, 2)]
-        .iter()
-        .find(|(words, _)| depth <= *words)
-        .map_or(1, |(_, width)| *width);
-    let slice = (1..=p.lanes).filter(|n| p.lanes.is_multiple_of(*n) && n * bits <= width).max().unwrap_or(1);
-    let row = |address: usize, lane: usize| {
-        let group = address % (1 << group_bits);
-        let bit = (address >> group_bits) % (1 << bit_bits);
-        let input = (address >> (group_bits + bit_bits)) * p.input_lanes + bit;
-        let used = bit < p.input_lanes && group < p.groups();
-        if used { p.weights.data[(group * p.lanes + lane) * inputs + input] } else { 0 }
+/// `count` elements of `from` in `net`, as `width` elements of `to`: extended, and zero above.
+fn widened(net: &str, count: usize, from: QType, width: usize, to: QType) -> String {
+    let (own, bits) = (usize::from(from.bits), usize::from(to.bits));
+    let extra = bits - own;
+    let mut parts: Vec<String> = Vec::new();
+    if width > count {
+        parts.push(format!("{}'d0", (width - count) * bits));
+    }
+    if extra == 0 {
+        parts.push(net.into());
+    } else {
+        for e in (0..count).rev() {
+            let (lo, hi) = (e * own, e * own + own - 1);
+            parts.push(if from.signed {
+                format!("{{{extra}{{{net}[{hi}]}}}}")
+            } else {
+                format!("{extra}'d0")
+            });
+            parts.push(if own == 1 { format!("{net}[{lo}]") } else { format!("{net}[{hi}:{lo}]") });
+        }
+    }
+    if parts.len() == 1 { parts.remove(0) } else { format!("{{{}}}", parts.join(", ")) }
+}
+
+/// What is loaded instead of a beat from the stream: by number of the beat before, and otherwise.
+fn inner_words(p: &Params, output: QType, beat_bits: usize) -> (Vec<Value>, String) {
+    let (width, element) = (p.width(), p.element());
+    let bits = width * usize::from(element.bits);
+    let ones = |chosen: &dyn Fn(bool) -> bool, rows: &[rows::Constant]| {
+        let word: Vec<i64> = rows.iter().map(|c| i64::from(chosen(c.later))).collect();
+        let any = word.contains(&1);
+        any.then(|| format!("{bits}'h{}", hex(&word, element.bits.into())))
     };
-    (0..p.lanes)
-        .step_by(slice)
-        .enumerate()
-        .map(|(n, first)| {
-            let rows: Vec<Vec<i64>> =
-                (0..depth).map(|at| (first..first + slice).map(|lane| row(at, lane)).collect()).collect();
-            Memory::pack(&format!("weight_{n}"), bits, rows.iter().map(Vec::as_slice))
-        })
-        .collect()
+    let constants = p.constants();
+    let words =
+        constants.chunks(width).map(|rows| match (ones(&|later| !later, rows), ones(&|later| later, rows)) {
+            (Some(always), None) => always,
+            (None, Some(later)) => format!("first_q ? {bits}'d0 : {later}"),
+            (Some(always), Some(later)) => format!("{always} | (first_q ? {bits}'d0 : {later})"),
+            (None, None) => unreachable!("a beat of constants has one"),
+        });
+    let before = p.beats() - constants.len().div_ceil(width);
+    let at = |beat: usize| format!("{beat_bits}'d{}", (beat + (1 << beat_bits) - 1) % (1 << beat_bits));
+    let mut list: Vec<Value> =
+        words.enumerate().map(|(n, word)| json!({"at": at(before + n), "word": word})).collect();
+    let otherwise = match p.recurrent {
+        Some(_) => format!("first_q ? {bits}'d0 : {}", widened("previous", p.lanes, output, width, element)),
+        None => list.pop().map_or(String::new(), |c| c["word"].as_str().expect("a text").into()),
+    };
+    (list, otherwise)
 }
 
 pub(super) fn body(p: &Params) -> Body {
     let lane = lane(p);
-    let (groups, beats) = (p.groups(), p.input.len() / p.input_lanes);
+    let (groups, beats, width, element) = (p.groups(), p.beats(), p.width(), p.element());
     let bits = |n: usize| if n > 1 { counter_bits(n) } else { 0 };
-    let (group_bits, bit_bits, beat_bits) = (bits(groups), bits(p.input_lanes), counter_bits(beats));
-    let address: Vec<&str> =
-        [(beats > 1, "beat_q"), (bit_bits > 0, "bit_index"), (group_bits > 0, "group_q")]
-            .into_iter()
-            .filter_map(|(used, name)| used.then_some(name))
-            .collect();
-    let address = if address.is_empty() { "1'd0".into() } else { format!("{{{}}}", address.join(", ")) };
-    let mut memories = weights(p, bit_bits, group_bits);
-    let connections: Vec<_> = (0..p.lanes).map(|n| lane.connections(n)).collect();
-    let weight_bits = usize::from(p.weight_format.bits);
+    let (group_bits, bit_bits, beat_bits) = (bits(groups), bits(width), counter_bits(beats));
+    let address = |index: &str| {
+        let parts = [(beats > 1, "beat_q"), (bit_bits > 0, index), (group_bits > 0, "group_q")];
+        let parts: Vec<&str> = parts.into_iter().filter_map(|(used, name)| used.then_some(name)).collect();
+        if parts.is_empty() { "1'd0".into() } else { format!("{{{}}}", parts.join(", ")) }
+    };
+    let mut memories = rows::memories(p, bit_bits, group_bits);
     let mut at = 0;
-    let slices: Vec<serde_json::Value> = memories
+    let slices: Vec<Value> = memories
         .iter()
         .map(|m| {
-            let lo = at;
             at += m.width;
-            json!({"name": m.name, "lo": lo, "hi": at - 1})
+            json!({"name": m.name, "lo": at - m.width, "hi": at - 1})
         })
         .collect();
     let param_width = p.lanes * lane.param_bits();
@@ -74,14 +100,30 @@ pub(super) fn body(p: &Params) -> Body {
     if param_width > 0 && groups > 1 {
         memories.push(Memory { name: "param".into(), width: param_width, words: params });
     }
+    let resets: Vec<i64> = (0..p.lanes)
+        .flat_map(|_| &lane.fields)
+        .flat_map(|f| (0..f.format.bits).map(|b| f.reset >> b & 1))
+        .collect();
+    let before = |beat: usize| (beat + (1 << beat_bits) - 2) % (1 << beat_bits);
+    let outer = p.input.len() / p.input_lanes;
+    let (inner, otherwise) = inner_words(p, lane.output, beat_bits);
+    let output_bits = usize::from(lane.output.bits);
     let context = json!({
-        "param_width": param_width, "param_word": param_word,
         "lanes": p.lanes, "groups": groups, "group_bits": group_bits, "input_lanes": p.input_lanes,
-        "bit_bits": bit_bits, "beat_bits": beat_bits, "beats": beats, "address": address,
-        "before_last_beat": (beats + (1 << beat_bits) - 2) % (1 << beat_bits),
-        "word": p.lanes * lane.state_bits(), "connections": connections,
-        "result_width": p.lanes * usize::from(lane.output.bits),
-        "weight_width": p.lanes * weight_bits, "memories": slices,
+        "width": width, "element_bits": element.bits, "pending": width * usize::from(element.bits),
+        "bit_bits": bit_bits, "beat_bits": beat_bits, "beats": beats,
+        "address": address("bit_index"), "second_address": address("second_index"), "pair": p.events == 2,
+        "multiply": p.values() == Values::Multiply,
+        "before_last_beat": before(beats), "before_inner": before(outer), "has_inner": beats > outer,
+        "external": widened("s_axis_x_tdata", p.input_lanes, p.input.format, width, element),
+        "inner": inner, "otherwise": otherwise, "recurrent": p.recurrent.is_some(),
+        "later": p.recurrent.is_some() || p.constants().iter().any(|c| c.later),
+        "previous_from": (outer - 1) % (1 << group_bits),
+        "word": p.lanes * lane.state_bits(), "reset_word": hex(&resets, 1),
+        "connections": (0..p.lanes).map(|n| lane.connections(n)).collect::<Vec<_>>(),
+        "result_width": p.lanes * output_bits, "changes": lane.changes,
+        "phase_bits": bits(lane.changes + 1), "param_width": param_width, "param_word": param_word,
+        "weight_width": p.lanes * usize::from(p.weight_format.bits), "memories": slices,
     });
     Body::Template(Box::new(Template {
         text: include_str!("spiking.v.tera"),
@@ -90,4 +132,24 @@ pub(super) fn body(p: &Params) -> Body {
         kernels: vec![("lane", lane.kernel)],
         timing: Timing::Pipeline { depth: 1, prologue: groups as u32 },
     }))
+}
+
+pub(super) fn cost(p: &Params, t: &Target) -> Area {
+    let Body::Template(body) = body(p) else { unreachable!("an engine is a template") };
+    let word: usize = body.memories.iter().map(|m| m.width).sum();
+    let rows = body.memories[0].words.len();
+    let lane = lane(p);
+    let membrane = lane.state_bits();
+    let control = area(60 + 3 * p.width(), 30 + 2 * p.width() + p.lanes);
+    let memory = if p.groups() <= t.lut_ram_words {
+        area((p.lanes * membrane * p.groups().div_ceil(32) * 2).div_ceil(3), 0)
+    } else {
+        Area { bram: (p.lanes * membrane * p.groups()).div_ceil(t.block_ram_bits) as u32, ..Area::default() }
+    };
+    let weights = if rows <= t.lut_ram_words {
+        area(word * rows.div_ceil(64), word)
+    } else {
+        Area { bram: (word * rows).div_ceil(t.block_ram_bits) as u32, ..Area::default() }
+    };
+    body.kernels[0].1.area(t) * p.lanes + control + memory + weights
 }
