@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::memories::{Table, bits, constants, in_address, weights};
 use super::{Layout, Params};
 use crate::shared::area;
-use crate::shared::lane::Lane;
+use crate::shared::lane::{Feed, Lane};
 use crate::shared::neuron::kernel_of;
 
 /// Memories of more words than this go to block RAM on every target.
@@ -89,7 +89,7 @@ pub(super) fn lane(p: &Params) -> Lane {
         Some(bias) => biased(&neuron, &bias.data, p.weight_format.frac),
         None => neuron,
     };
-    Lane::new(&neuron, p.current(), p.weight_format)
+    Lane::new(&neuron, p.current(), Feed::weights(p.weight_format))
 }
 
 /// A counter of the beat at hand: its name, how many it counts, and the names of its counter within a beat's elements.
