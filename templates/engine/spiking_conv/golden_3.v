@@ -250,7 +250,7 @@ module example_spiking_conv_lane (
   wire signed [6:0] shifted = chosen_3[9:3];
   wire signed [6:0] complement = ~shifted;
   wire signed [6:0] chosen_4 = update ? complement : {{3{weight[3]}}, weight};
-  wire [10:0] sum_2_carry = {chosen_3, 1'b1} + {{{3{chosen_4[6]}}, chosen_4}, update};
+  wire [10:0] sum_2_carry = {chosen_3, update} - {~({{3{chosen_4[6]}}, chosen_4}), 1'b1};
   wire signed [9:0] sum_2 = sum_2_carry[10:1];
 
   assign sum_next = sum_2;

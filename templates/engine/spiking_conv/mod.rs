@@ -151,7 +151,8 @@ impl Params {
         let most = self.input.format.max();
         let (lo, hi) = sum_range(&flat, None, 0, most);
         let (with_lo, with_hi) = sum_range(&flat, self.bias.as_ref(), 0, most);
-        QType::holding(lo.min(with_lo).min(-1), hi.max(with_hi), self.weight_format.frac)
+        // A signed format has at least two bits.
+        QType::holding(lo.min(with_lo).min(-2), hi.max(with_hi), self.weight_format.frac)
     }
 
     /// The neurons as a block of its own, one for the whole layer.
