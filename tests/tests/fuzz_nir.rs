@@ -143,7 +143,7 @@ fn extents_addresses_and_counts() {
             let other = *pick(rng, &places[n]);
             let new = match rng.random_range(0..6) {
                 0 => old.wrapping_add(1),
-                1 => old - 1,
+                1 => old.wrapping_sub(1),
                 2 => old << rng.random_range(1..40),
                 3 => u64::from_le_bytes(bytes[other..other + 8].try_into().expect("eight bytes")),
                 _ => *pick(rng, &WORDS),
@@ -258,6 +258,9 @@ const TYPES: [&str; 26] = [
 /// Changes one thing in `tree` that the container does not mind.
 fn change(rng: &mut Rng, tree: &mut Tree) {
     let paths = tree.paths();
+    if paths.is_empty() {
+        return;
+    }
     let path = pick(rng, &paths).clone();
     let name = path.rsplit('/').next().unwrap_or_default().to_owned();
     match rng.random_range(0..8) {

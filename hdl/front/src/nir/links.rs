@@ -108,12 +108,9 @@ impl Links {
             }
             way.push(back);
         };
-        let names: Vec<String> = way[begin..]
-            .iter()
-            .rev()
-            .take(10)
-            .map(|i| format!("`{}`", nodes[*i].name.escape_debug()))
-            .collect();
+        let circle = std::iter::once(&way[begin]).chain(way[begin + 1..].iter().rev());
+        let names: Vec<String> =
+            circle.take(10).map(|i| format!("`{}`", nodes[*i].name.escape_debug())).collect();
         let help = "a circle needs a neuron, an integrator or a delay above 0 in it";
         let what = format!(" reads itself at once, through {}", names.join(", "));
         Err(about(&nodes[way[begin]], shown, "E0128", &what, help))
