@@ -21,7 +21,13 @@ impl Cell<'_> {
             None => self.read_out(&k, drive),
             Some(f) => {
                 let threshold = k.param("threshold", self.membrane.frac, f.threshold.values().to_vec());
-                Fire { k: &k, cell: self, f, threshold }.kernel(drive);
+                let adaptation = f.adaptation.map(|a| k.state("adaptation", a.format, 0));
+                let threshold = adaptation.map_or(threshold, |a| {
+                    let finer = i32::from(a.frac()) - i32::from(self.membrane.frac);
+                    let whole = a.shr(finer as u32, Rounding::Floor).read_as(self.membrane.frac);
+                    (threshold + whole).named("threshold_now")
+                });
+                Fire { k: &k, cell: self, f, threshold, adaptation }.kernel(drive);
             }
         }
         k.finish()
@@ -74,7 +80,9 @@ struct Fire<'a, 'k> {
     k: &'k Builder,
     cell: &'a Cell<'a>,
     f: Firing<'a>,
+    /// The threshold of this step.
     threshold: Expr<'k>,
+    adaptation: Option<Expr<'k>>,
 }
 
 /// What a comparison with the threshold makes of a membrane. What is not needed leaves no trace in the kernel.
@@ -99,6 +107,8 @@ impl<'k> Fire<'_, 'k> {
         let sum = self.cell.biased(k, start + drive);
         let mut v = match self.cell.overflow {
             Overflow::Wrap => sum.fit(membrane, Overflow::Wrap).named("membrane"),
+            // A threshold that moves may lie above what the membrane can hold.
+            Overflow::Saturate if self.adaptation.is_some() => self.top(sum).named("membrane"),
             Overflow::Saturate => sum,
         };
         if let (true, true, Some(before)) = (next_step, by_select, before) {
@@ -123,8 +133,18 @@ impl<'k> Fire<'_, 'k> {
         if let Some(before) = before {
             k.set(before, spikes);
         }
+        self.adapt(spikes);
         let given = if f.emit == When::Now { spikes } else { before.expect("a late spike is kept") };
         k.output_as(if f.max_spikes > 1 { "spikes_out" } else { "spike_out" }, out, given);
+    }
+
+    /// The threshold of the next step.
+    fn adapt(&self, spike: Expr<'k>) {
+        let (k, Some(held), Some(a)) = (self.k, self.adaptation, self.f.adaptation) else { return };
+        let jump = k.param("jump", a.format.frac, a.jump.values().to_vec());
+        let faded = a.leak.kernel(k, held, "adaptation_leak", (0, a.format.max())).named("faded");
+        let next = faded + k.select(spike, jump, k.constant(0, a.format.frac));
+        k.set(held, next.fit(a.format, Overflow::Saturate).named("adapted"));
     }
 
     fn constant(&self, v: i64) -> Expr<'k> {

@@ -45,11 +45,23 @@ struct Firing {
     floor: Option<i64>,
     emit: When,
     refractory: i64,
+    adaptation: Option<Adaptation>,
     /// Spikes of this step, and of the step before.
     spikes: Vec<i64>,
     pending: Vec<i64>,
     /// Steps that each neuron still rests.
     wait: Vec<i64>,
+}
+
+struct Adaptation {
+    format: QType,
+    leak: Decay,
+    jump: Vec<i64>,
+    /// From its fraction to that of the membrane.
+    align: u32,
+    /// Threshold at rest.
+    rest: Vec<i64>,
+    a: Vec<i64>,
 }
 
 impl Cell<'_> {
@@ -68,6 +80,14 @@ impl Cell<'_> {
             floor: f.floor,
             emit: f.emit,
             refractory: f.refractory as i64,
+            adaptation: f.adaptation.map(|a| Adaptation {
+                format: a.format,
+                leak: a.leak.plain(len),
+                jump: a.jump.each(len),
+                align: steps(a.format, self.membrane),
+                rest: f.threshold.each(len),
+                a: vec![0; len],
+            }),
             spikes: vec![0; len],
             pending: vec![0; len],
             wait: vec![0; len],
@@ -107,6 +127,9 @@ impl Neurons {
         if let Some(f) = &mut self.firing {
             f.pending.fill(0);
             f.wait.fill(0);
+            if let Some(a) = &mut f.adaptation {
+                a.a.fill(0);
+            }
         }
     }
 
@@ -182,9 +205,16 @@ impl Firing {
                 Reset::Subtract | Reset::None => {}
             }
         }
+        if let Some(a) = &self.adaptation {
+            let now = a.rest.iter().zip(&a.a);
+            self.threshold.iter_mut().zip(now).for_each(|(t, (rest, more))| *t = rest + (more >> a.align));
+        }
         self.count(&m.v, &m.before);
         if self.refractory > 0 {
             self.rest(m);
+        }
+        if let Some(a) = &mut self.adaptation {
+            a.step(&self.spikes);
         }
         if !next_step {
             match self.reset {
@@ -230,6 +260,15 @@ impl Firing {
                 *wait = self.refractory;
             }
         }
+    }
+}
+
+impl Adaptation {
+    fn step(&mut self, spikes: &[i64]) {
+        self.leak.step(&mut self.a);
+        let format = self.format;
+        let jumps = spikes.iter().zip(&self.jump);
+        self.a.iter_mut().zip(jumps).for_each(|(a, (s, jump))| *a = format.saturate(*a + s * jump));
     }
 }
 

@@ -88,6 +88,15 @@ pub(crate) struct Firing<'a> {
     pub(crate) floor: Option<i64>,
     pub(crate) emit: When,
     pub(crate) refractory: usize,
+    pub(crate) adaptation: Option<Adaptation<'a>>,
+}
+
+/// What every spike adds to the threshold, and how that fades.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Adaptation<'a> {
+    pub(crate) format: QType,
+    pub(crate) leak: &'a Leak,
+    pub(crate) jump: &'a PerElement,
 }
 
 fn fault<T>(field: &str, message: String, help: &str) -> Result<T, Diagnostic> {
@@ -175,6 +184,9 @@ impl Firing<'_> {
                 "use a threshold of at least 1, or `compare: gt`",
             );
         }
+        if let Some(a) = self.adaptation {
+            a.check(membrane, len)?;
+        }
         self.check_reset(membrane)?;
         self.check_together()
     }
@@ -227,6 +239,12 @@ impl Firing<'_> {
                 "leave one of them out",
             ),
             (
+                self.adaptation.is_some() && (many || next || self.double_reset),
+                "adaptation",
+                "an adaptive threshold together with `max_spikes`, `reset_at: next_step` or `double_reset`",
+                "leave the other one out",
+            ),
+            (
                 many && !subtract && self.reset != Reset::Zero,
                 "max_spikes",
                 "`max_spikes` above 1 without `reset: subtract` or `reset: zero`",
@@ -247,5 +265,29 @@ impl Firing<'_> {
         ];
         let broken = rules.into_iter().find(|(broken, ..)| *broken);
         broken.map_or(Ok(()), |(_, field, message, help)| fault(field, message.into(), help))
+    }
+}
+
+impl Adaptation<'_> {
+    fn check(&self, membrane: QType, len: usize) -> Result<(), Diagnostic> {
+        let format = self.format;
+        self.leak.check("adaptation_leak", len)?;
+        diag::in_range("adaptation", format.bits as usize, 1..33)?;
+        if format.signed {
+            let message = format!("`adaptation` is {format}, which has a sign");
+            return fault("adaptation", message, "use an unsigned format, such as u12.4");
+        }
+        let finer = i32::from(format.frac) - i32::from(membrane.frac);
+        if !(0..=24).contains(&finer) {
+            let (a, m) = (format.frac, membrane.frac);
+            let message = format!("`adaptation` has {a} fraction bits, the membrane has {m}");
+            return fault("adaptation", message, "give it the membrane's fraction, or up to 24 bits more");
+        }
+        self.jump.check_len("jump", len)?;
+        self.jump.find_bad(|j| format.contains(j)).map_or(Ok(()), |j| {
+            let message =
+                format!("`jump` is {j}, expected 0 to {} for an adaptation of {format}", format.max());
+            fault("jump", message, "lower it, or widen the adaptation")
+        })
     }
 }

@@ -64,6 +64,7 @@ macro_rules! firing_params {
                     floor: self.floor,
                     emit: self.emit,
                     refractory: self.refractory,
+                    adaptation: None,
                 }
             }
         }
@@ -135,6 +136,7 @@ pub(crate) struct Draw<'a> {
     input: &'a TensorType,
     pub(crate) fields: Map<String, Value>,
     membrane: QType,
+    adaptive: bool,
 }
 
 impl<'a> Draw<'a> {
@@ -151,7 +153,7 @@ impl<'a> Draw<'a> {
         let finer = if rng.random() { 0 } else { rng.random_range(0..4) };
         let bits = (format.bits + finer + rng.random_range(0..3)).max(4);
         let membrane = QType { bits, frac: format.frac + finer as i8, signed: true };
-        let mut draw = Self { input, fields: Map::new(), membrane };
+        let mut draw = Self { input, fields: Map::new(), membrane, adaptive: false };
         draw.set("input", json!(input));
         draw.set("input_lanes", json!(super::divisor(input.len(), 8, rng)));
         draw.set("membrane", json!(membrane));
@@ -202,6 +204,18 @@ impl<'a> Draw<'a> {
         }
     }
 
+    /// A random adaptation of the threshold.
+    pub(crate) fn adaptation(&mut self, rng: &mut Rng) {
+        let finer = rng.random_range(0..4);
+        let bits = (self.membrane.bits - 1 + finer).min(32);
+        let format = QType { bits, frac: self.membrane.frac + finer as i8, signed: false };
+        let (leak, jump) = (self.leak(rng), self.one_or_each(0, format.max() / 2, rng));
+        self.set("adaptation", json!(format));
+        self.set("adaptation_leak", leak);
+        self.set("jump", jump);
+        self.adaptive = true;
+    }
+
     /// Random firing: any options that go together.
     pub(crate) fn firing(&mut self, rng: &mut Rng) {
         let max = self.membrane.max();
@@ -231,7 +245,8 @@ impl<'a> Draw<'a> {
             self.set("emit", json!("next_step"));
         }
         let most = json!([2, 3, 4, 5, 7, 15, 100][rng.random_range(0..7)]);
-        match rng.random_range(0..8) {
+        // Of these, an adaptive threshold goes with rest alone.
+        match if self.adaptive { rng.random_range(4..8) } else { rng.random_range(0..8) } {
             0 if !none => self.set("reset_at", json!("next_step")),
             1 if subtract => self.set("double_reset", json!(true)),
             2 if !simple => self.set("max_spikes", most),
