@@ -64,9 +64,6 @@ fn array(bytes: &[u8]) -> Array {
     let shape: Vec<usize> = shape.split(',').filter_map(|n| n.trim().parse().ok()).collect();
     let data = &bytes[end..];
     let halves = || data.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
-    let doubles = || {
-        data.chunks_exact(8).map(|b| u64::from_le_bytes(b.try_into().expect("chunks have this length")))
-    };
     let words = || data.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
     let long = || data.chunks_exact(8).map(|b| <[u8; 8]>::try_from(b).expect("a chunk of eight"));
     let data: Vec<i64> = match between("'descr': '", "'").as_str() {
@@ -74,8 +71,6 @@ fn array(bytes: &[u8]) -> Array {
         "|u1" => data.iter().map(|&b| i64::from(b)).collect(),
         "<i2" => halves().map(|w| i64::from(w as i16)).collect(),
         "<i4" => words().map(|w| i64::from(w as i32)).collect(),
-        "<i8" => doubles().map(|w| w as i64).collect(),
-        "<f8" => doubles().map(|w| i64::from((f64::from_bits(w) as f32).to_bits())).collect(),
         "<f4" => words().map(i64::from).collect(),
         "<i8" => long().map(i64::from_le_bytes).collect(),
         // As float32, too: so far only spikes are read from them.

@@ -49,7 +49,7 @@ pub(super) fn all(p: &Params) -> Result<(), Diagnostic> {
 
 fn bias(p: &Params, name: &'static str, bias: Option<&Tensor>) -> Result<(), Diagnostic> {
     let Some(bias) = bias else { return Ok(()) };
-    bias.check(name, &[p.neurons()], QType::signed(31))?;
+    bias.check(name, &[p.neurons()], QType::signed(47))?;
     let rows = rows::needed(p, bias);
     if rows > MAX_BIAS_ROWS {
         let message = format!(
@@ -69,8 +69,8 @@ fn bias(p: &Params, name: &'static str, bias: Option<&Tensor>) -> Result<(), Dia
 /// What depends on the neuron: its output comes back, and its current must fit.
 pub(super) fn neuron(p: &Params, neuron: &dyn Instance) -> Result<(), Diagnostic> {
     let (current, x) = (p.current(), p.input.format);
-    if current.bits > 31 {
-        let message = format!("the synaptic current needs {} bits; at most 31", current.bits);
+    if current.bits > 47 {
+        let message = format!("the synaptic current needs {} bits; at most 47", current.bits);
         return fault("E0207", "weights", message, "use fewer inputs or narrower weights");
     }
     let y = neuron.interface().outputs[0].tensor.format;

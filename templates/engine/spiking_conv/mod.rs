@@ -234,8 +234,8 @@ impl Block for SpikingConv {
         p.check_input()?;
         p.check_weights()?;
         TensorType::step(&p.out(), QType::unsigned(1)).check().map_err(|d| d.at("weights"))?;
-        if p.current().bits > 31 {
-            let message = format!("the synaptic current needs {} bits; at most 31", p.current().bits);
+        if p.current().bits > 47 {
+            let message = format!("the synaptic current needs {} bits; at most 47", p.current().bits);
             let help = "use smaller kernels, narrower weights, or a narrower input";
             return Err(Diagnostic::new("E0207", message, help).at("weights"));
         }

@@ -16,6 +16,9 @@ const MAX_DECAY: u32 = 16;
 /// Bits below the weights in Loihi's formats, and of its decays.
 const LOIHI: (u32, u32) = (6, 12);
 
+/// Relative error of a number of 32 bits, generously.
+const SINGLE: f64 = 1e-6;
+
 /// How a decay factor is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
@@ -148,9 +151,9 @@ impl Open<'_> {
             let t = t * f64::from(fraction).exp2();
             match (n.semantics.reset, n.semantics.compare) {
                 (Reset::Subtract, _) => t.round().max(1.0),
-                // Among integers these compare as the real threshold does.
-                (_, Compare::Gt) => t.floor(),
-                (_, Compare::Ge) => t.ceil().max(1.0),
+                // Among integers these compare as the real threshold does; a file's 32-bit numbers are not told from whole ones.
+                (_, Compare::Gt) => (t * (1.0 + SINGLE)).floor(),
+                (_, Compare::Ge) => (t * (1.0 - SINGLE)).ceil().max(1.0),
             }
         };
         let rounding = n.semantics.rounding;
@@ -356,7 +359,8 @@ pub(crate) fn quantize(
         Choice { fraction: 0, bits: None, extra: 0, leak: Form::Keep, current_leak: Form::Keep, max_spikes };
     let choice = if s.loihi_formats {
         let weights = open.all_weights();
-        let whole = weights.iter().all(|w| w.fract().abs() <= 0.0);
+        let thresholds = neurons.neuron.threshold.iter().flatten();
+        let whole = weights.iter().chain(thresholds).all(|w| (w - w.round()).abs() <= SINGLE * w.abs());
         let fraction = if whole { 0 } else { fitting(&weights, bits.unwrap_or(8)) };
         let form = Form::Fraction(LOIHI.1);
         Choice { fraction, extra: LOIHI.0, leak: form, current_leak: form, ..start }
