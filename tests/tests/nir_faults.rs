@@ -109,7 +109,7 @@ fn nodes_and_fields() {
             ("E0204", "in.shape", "has `shape` 0", |t| t.put(&at("in/shape"), list(&[0]))),
             ("E0204", "in.shape", "has `shape` -3", |t| t.put(&at("in/shape"), list(&[-3]))),
             ("E0204", "in.shape", "more than 16777216", |t| {
-                t.put(&at("in/shape"), list(&[1 << 20, 1 << 20]))
+                t.put(&at("in/shape"), list(&[1 << 20, 1 << 20]));
             }),
             ("E0204", "in.shape", "1099511627776", |t| t.put(&at("in/shape"), list(&[1 << 40]))),
             ("E0125", "in.shape", "beyond 2^53", |t| t.put(&at("in/shape"), list(&[i64::MAX]))),
@@ -131,7 +131,7 @@ fn edges_and_ways() {
             ("E0123", "node.edges", "has no field `edges`", |t| t.remove("node/edges")),
             ("E0123", "node.nodes", "has no group `nodes`", |t| t.remove("node/nodes")),
             ("E0127", "", "no node of type Input", |t| {
-                t.put(&at("in"), node("Linear", [("weight", full(1.0, &[3, 3]))]))
+                t.put(&at("in"), node("Linear", [("weight", full(1.0, &[3, 3]))]));
             }),
             ("E0127", "", "no node of type Output", |t| t.put(&at("out"), linear())),
             ("E0129", "far", "on no way from an input", |t| t.put(&at("far"), linear())),
@@ -163,7 +163,7 @@ fn images() {
         &[
             ("E0204", "conv.stride", "has `stride` 0, 1", |t| t.put(&at("conv/stride"), list(&[0, 1]))),
             ("E0204", "conv.dilation", "expected 1 to 16777216", |t| {
-                t.put(&at("conv/dilation"), list(&[1, 1 << 30]))
+                t.put(&at("conv/dilation"), list(&[1, 1 << 30]));
             }),
             ("E0204", "conv.padding", "has `padding` -1", |t| t.put(&at("conv/padding"), list(&[-1, 1]))),
             ("E0124", "conv.padding", "of 3 numbers", |t| t.put(&at("conv/padding"), list(&[1, 1, 1]))),
@@ -273,7 +273,7 @@ fn layers() {
     let cases: [Case; 13] = [
         ("E0122", "0.type", "is not read", |t| t.put("layer/0/type", text("kwta"))),
         ("E0122", "1.type", "expected a neuron of type `CUBA`", |t| {
-            t.put("layer/1/neuron/type", text("SDNN"))
+            t.put("layer/1/neuron/type", text("SDNN"));
         }),
         ("E0123", "0.weight", "has no field `weight`", |t| t.remove("layer/0/weight")),
         ("E0123", "0.neuron", "has no group `neuron`", |t| t.remove("layer/0/neuron")),

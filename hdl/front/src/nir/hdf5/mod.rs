@@ -84,8 +84,9 @@ fn fault(shown: &str, path: &str, e: &hdf5_pure::Error) -> Diagnostic {
         matches!(e, F::UnsupportedVersion(_) | F::InvalidLayoutVersion(_) | F::InvalidDatatypeVersion { .. })
     };
     if matches!(e, hdf5_pure::Error::Format(e) if newer(e)) {
-        d.help = "the newest forms of HDF5 are not read: write it with `libver=\"earliest\"`, the default"
-            .to_owned();
+        d.help = String::from(
+            "the newest forms of HDF5 are not read: write it with `libver=\"earliest\"`, the default",
+        );
     }
     d
 }
