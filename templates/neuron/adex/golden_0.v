@@ -104,38 +104,38 @@ module example_adex_kernel (
   wire [2:0] fraction = above_threshold[2:0];
   wire signed [8:0] shifted_4 = above_threshold[11:3];
   wire signed [8:0] sum = shifted_4 + 9'd5;
-  wire [4:0] exponent = (sum[8]) ? 5'd0 : sum[4:0];
+  wire [4:0] exponent = ($signed(sum) > $signed(9'd19)) ? 5'd19 : (sum[8]) ? 5'd0 : sum[4:0];
   wire [3:0] sum_2 = {1'd0, fraction} + 4'd8;
   wire [7:0] product = {4'd0, sum_2} * 8'd11;
   wire wrapped = exponent[0];
   wire [8:0] shifted_5 = {product, 1'd0};
-  wire [8:0] chosen = wrapped ? shifted_5 : {1'd0, product};
+  wire [8:0] power = wrapped ? shifted_5 : {1'd0, product};
   wire [3:0] shifted_6 = exponent[4:1];
   wire wrapped_2 = shifted_6[0];
-  wire [10:0] shifted_7 = {chosen, 2'd0};
-  wire [10:0] chosen_2 = wrapped_2 ? shifted_7 : {2'd0, chosen};
+  wire [10:0] shifted_7 = {power, 2'd0};
+  wire [10:0] power_2 = wrapped_2 ? shifted_7 : {2'd0, power};
   wire [2:0] shifted_8 = exponent[4:2];
   wire wrapped_3 = shifted_8[0];
-  wire [14:0] shifted_9 = {chosen_2, 4'd0};
-  wire [14:0] chosen_3 = wrapped_3 ? shifted_9 : {4'd0, chosen_2};
+  wire [14:0] shifted_9 = {power_2, 4'd0};
+  wire [14:0] power_3 = wrapped_3 ? shifted_9 : {4'd0, power_2};
   wire [1:0] shifted_10 = exponent[4:3];
   wire wrapped_4 = shifted_10[0];
-  wire [22:0] shifted_11 = {chosen_3, 8'd0};
-  wire [22:0] chosen_4 = wrapped_4 ? shifted_11 : {8'd0, chosen_3};
+  wire [22:0] shifted_11 = {power_3, 8'd0};
+  wire [22:0] power_4 = wrapped_4 ? shifted_11 : {8'd0, power_3};
   wire shifted_12 = exponent[4];
-  wire [38:0] shifted_13 = {chosen_4, 16'd0};
-  wire [38:0] chosen_5 = shifted_12 ? shifted_13 : {16'd0, chosen_4};
-  wire [30:0] shifted_14 = chosen_5[38:8];
-  wire flag = $signed(above_threshold) >= $signed(12'd4056);
-  wire [30:0] chosen_6 = flag ? shifted_14 : 31'd0;
-  wire [30:0] exponential = chosen_6;
-  wire signed [31:0] difference = {1'd0, exponential} - {{21{v[10]}}, v};
-  wire signed [31:0] difference_2 = difference - {{21{shifted_2[10]}}, shifted_2};
+  wire [38:0] shifted_13 = {power_4, 16'd0};
+  wire [26:0] chosen = shifted_12 ? shifted_13[26:0] : {4'd0, power_4};
+  wire flag = $signed(sum) >= $signed(9'd0);
+  wire [18:0] shifted_14 = chosen[26:8];
+  wire [18:0] chosen_2 = flag ? shifted_14 : 19'd0;
+  wire [18:0] exponential = chosen_2;
+  wire signed [19:0] difference = {1'd0, exponential} - {{9{v[10]}}, v};
+  wire signed [19:0] difference_2 = difference - {{9{shifted_2[10]}}, shifted_2};
   wire signed [10:0] shifted_15 = {current, 2'd0};
-  wire signed [31:0] drive = difference_2 + {{21{shifted_15[10]}}, shifted_15};
-  wire signed [27:0] shifted_16 = drive[31:4];
-  wire signed [27:0] sum_3 = {{17{v[10]}}, v} + shifted_16;
-  wire signed [10:0] v_now = (~sum_3[27] & (|sum_3[26:10])) ? 11'd1023 : (sum_3[27] & ~(&sum_3[26:10])) ? 11'h400 : sum_3[10:0];
+  wire signed [19:0] drive = difference_2 + {{9{shifted_15[10]}}, shifted_15};
+  wire signed [15:0] shifted_16 = drive[19:4];
+  wire signed [15:0] sum_3 = {{5{v[10]}}, v} + shifted_16;
+  wire signed [10:0] v_now = (~sum_3[15] & (|sum_3[14:10])) ? 11'd1023 : (sum_3[15] & ~(&sum_3[14:10])) ? 11'h400 : sum_3[10:0];
   wire signed [15:0] shifted_17 = {v, 5'd0};
   wire signed [15:0] shifted_18 = shifted_17;
   wire signed [21:0] product_2 = $signed({{6{shifted_18[15]}}, shifted_18}) * $signed(22'd34);
@@ -147,15 +147,15 @@ module example_adex_kernel (
   wire spike = $signed(v_now) >= $signed(11'd280);
   wire signed [16:0] sum_5 = {w_now[15], w_now} + 17'd691;
   wire signed [15:0] clamped = (~sum_5[16] & (|sum_5[15])) ? 16'd32767 : sum_5[15:0];
-  wire signed [10:0] chosen_7 = spike ? 11'd0 : v_now;
-  wire signed [15:0] chosen_8 = spike ? clamped : w_now;
+  wire signed [10:0] chosen_3 = spike ? 11'd0 : v_now;
+  wire signed [15:0] chosen_4 = spike ? clamped : w_now;
 
-  assign next_v = chosen_7;
-  assign next_w = chosen_8;
+  assign next_v = chosen_3;
+  assign next_w = chosen_4;
   assign spike_out = spike;
 
   // Bits that carry no information.
-  wire unused = &{1'b0, v, sum[7:5], shifted_6[3:1], shifted_8[2:1], shifted_10[1], chosen_5[7:0], drive[3:0], product_2[7:0], difference_3[7:0]};
+  wire unused = &{1'b0, shifted_6[3:1], shifted_8[2:1], shifted_10[1], shifted_13[38:27], chosen[7:0], drive[3:0], product_2[7:0], difference_3[7:0]};
 endmodule
 
 `default_nettype wire

@@ -121,34 +121,34 @@ module example_adex_kernel (
   wire signed [12:0] above_threshold = {shifted[11], shifted} - 13'd80;
   wire [3:0] fraction = above_threshold[3:0];
   wire signed [8:0] shifted_2 = above_threshold[12:4];
-  wire signed [7:0] sum = shifted_2[7:0] + 8'd6;
-  wire [3:0] exponent = (sum[7]) ? 4'd0 : sum[3:0];
+  wire signed [8:0] sum = shifted_2 + 9'd6;
+  wire [3:0] exponent = ($signed(sum) > $signed(9'd13)) ? 4'd13 : (sum[8]) ? 4'd0 : sum[3:0];
   wire [4:0] sum_2 = {1'd0, fraction} + 5'd16;
   wire [9:0] product = {5'd0, sum_2} * 10'd23;
   wire wrapped = exponent[0];
   wire [10:0] shifted_3 = {product, 1'd0};
-  wire [10:0] chosen = wrapped ? shifted_3 : {1'd0, product};
+  wire [10:0] power = wrapped ? shifted_3 : {1'd0, product};
   wire [2:0] shifted_4 = exponent[3:1];
   wire wrapped_2 = shifted_4[0];
-  wire [12:0] shifted_5 = {chosen, 2'd0};
-  wire [12:0] chosen_2 = wrapped_2 ? shifted_5 : {2'd0, chosen};
+  wire [12:0] shifted_5 = {power, 2'd0};
+  wire [12:0] power_2 = wrapped_2 ? shifted_5 : {2'd0, power};
   wire [1:0] shifted_6 = exponent[3:2];
   wire wrapped_3 = shifted_6[0];
-  wire [16:0] shifted_7 = {chosen_2, 4'd0};
-  wire [16:0] chosen_3 = wrapped_3 ? shifted_7 : {4'd0, chosen_2};
+  wire [16:0] shifted_7 = {power_2, 4'd0};
+  wire [16:0] power_3 = wrapped_3 ? shifted_7 : {4'd0, power_2};
   wire shifted_8 = exponent[3];
-  wire [24:0] shifted_9 = {chosen_3, 8'd0};
-  wire [24:0] chosen_4 = shifted_8 ? shifted_9 : {8'd0, chosen_3};
-  wire [14:0] shifted_10 = chosen_4[24:10];
-  wire flag = $signed(above_threshold) >= $signed(13'd8096);
-  wire [14:0] chosen_5 = flag ? shifted_10 : 15'd0;
-  wire [14:0] exponential = chosen_5;
-  wire signed [15:0] difference = {1'd0, exponential} - {{4{v[11]}}, v};
-  wire signed [15:0] difference_2 = difference - {{4{w[11]}}, w};
+  wire [24:0] shifted_9 = {power_3, 8'd0};
+  wire [22:0] chosen = shifted_8 ? shifted_9[22:0] : {6'd0, power_3};
+  wire flag = $signed(sum) >= $signed(9'd0);
+  wire [12:0] shifted_10 = chosen[22:10];
+  wire [12:0] chosen_2 = flag ? shifted_10 : 13'd0;
+  wire [12:0] exponential = chosen_2;
+  wire signed [13:0] difference = {1'd0, exponential} - {{2{v[11]}}, v};
+  wire signed [14:0] difference_2 = {difference[13], difference} - {{3{w[11]}}, w};
   wire signed [9:0] shifted_11 = {current, 2'd0};
-  wire signed [15:0] drive = difference_2 + {{6{shifted_11[9]}}, shifted_11};
-  wire signed [12:0] shifted_12 = drive[15:3];
-  wire signed [12:0] sum_3 = {v[11], v} + shifted_12;
+  wire signed [14:0] drive = difference_2 + {{5{shifted_11[9]}}, shifted_11};
+  wire signed [11:0] shifted_12 = drive[14:3];
+  wire signed [12:0] sum_3 = {v[11], v} + {shifted_12[11], shifted_12};
   wire signed [11:0] v_now = (~sum_3[12] & (|sum_3[11])) ? 12'd2047 : (sum_3[12] & ~(&sum_3[11])) ? 12'h800 : sum_3[11:0];
   wire signed [21:0] product_2 = $signed({{10{v[11]}}, v}) * $signed({12'd0, a});
   wire signed [13:0] target = product_2[21:8];
@@ -159,15 +159,15 @@ module example_adex_kernel (
   wire spike = $signed(v_now) >= $signed(12'd200);
   wire signed [12:0] sum_5 = {w_now[11], w_now} + {{6{b[6]}}, b};
   wire signed [11:0] clamped = (~sum_5[12] & (|sum_5[11])) ? 12'd2047 : (sum_5[12] & ~(&sum_5[11])) ? 12'h800 : sum_5[11:0];
-  wire signed [11:0] chosen_6 = spike ? 12'd50 : v_now;
-  wire signed [11:0] chosen_7 = spike ? clamped : w_now;
+  wire signed [11:0] chosen_3 = spike ? 12'd50 : v_now;
+  wire signed [11:0] chosen_4 = spike ? clamped : w_now;
 
-  assign next_v = chosen_6;
-  assign next_w = chosen_7;
+  assign next_v = chosen_3;
+  assign next_w = chosen_4;
   assign spike_out = spike;
 
   // Bits that carry no information.
-  wire unused = &{1'b0, v, shifted_2[8], sum[6:4], shifted_4[2:1], shifted_6[1], chosen_4[9:0], drive[2:0], product_2[7:0], difference_3[4:0]};
+  wire unused = &{1'b0, shifted_4[2:1], shifted_6[1], shifted_9[24:23], chosen[9:0], drive[2:0], product_2[7:0], difference_3[4:0]};
 endmodule
 
 `default_nettype wire

@@ -81,17 +81,19 @@ impl Params {
         let integer = |v: i64| k.constant(v, 0);
         let x = (v.read_as(0) - integer(self.threshold)).named("above_threshold");
         let fraction = x.fit(QType::unsigned(n as u8), Overflow::Wrap).named("fraction");
-        let by = x.shr(n, Rounding::Floor) + integer(lowest.into());
-        let most = ((self.peak - 1 - self.threshold) >> n) + i64::from(lowest);
-        let by = by.clamp(0, most.max(0)).named("exponent");
+        let steps = x.shr(n, Rounding::Floor) + integer(lowest.into());
+        let most = (((self.peak - 1 - self.threshold) >> n) + i64::from(lowest)).max(0);
+        let by = steps.clamp(0, most).named("exponent");
         let mut power = (fraction + integer(1 << n)) * integer(self.slope_factor());
+        let (highest, mut shifted) = (power.range().hi, 0);
         for bit in 0..by.range().bits() {
             let set = by.shr(bit, Rounding::Floor).fit(QType::unsigned(1), Overflow::Wrap);
-            power = k.select(set, power.shl(1 << bit), power);
+            shifted += 1 << bit;
+            power = k.select(set, power.shl(1 << bit), power).named("power");
+            power = k.promise(power, 0, highest << shifted.min(most));
         }
-        let exponential = power.shr(n + lowest, Rounding::Floor);
-        let alive = x.ge(integer(-(i64::from(lowest) << n)));
-        k.select(alive, exponential, integer(0)).read_as(self.membrane.frac).named("exponential")
+        let exponential = k.select(steps.ge(integer(0)), power.shr(n + lowest, Rounding::Floor), integer(0));
+        exponential.read_as(self.membrane.frac).named("exponential")
     }
 }
 
@@ -221,12 +223,11 @@ impl Block for Adex {
         let list = |name: &str, frac: i8, values: &PerElement| k.param(name, frac, values.values().to_vec());
         let current = k.input("current", p.input.format);
         let (v_held, w_held) = (k.state("v", p.membrane, 0), k.state("w", p.adaptation, 0));
-        let v_old = k.promise(v_held, p.membrane.min().into(), i128::from(p.peak) - 1);
         let pull = w_held.shr(p.finer() as u32, Rounding::Floor).read_as(frac);
-        let drive = (p.exponential(&k, v_old) - v_old - pull + current).named("drive");
-        let v = (v_old + drive.shr(p.leak_shift, Rounding::Floor)).fit(p.membrane, Overflow::Saturate);
+        let drive = (p.exponential(&k, v_held) - v_held - pull + current).named("drive");
+        let v = (v_held + drive.shr(p.leak_shift, Rounding::Floor)).fit(p.membrane, Overflow::Saturate);
         let v = v.named("v_now");
-        let fine = v_old.shl(p.finer() as u32).read_as(p.adaptation.frac);
+        let fine = v_held.shl(p.finer() as u32).read_as(p.adaptation.frac);
         let target = (fine * list("a", 0, &p.a)).shr(8, Rounding::Floor).named("target");
         let change = (target - w_held).shr(p.adaptation_shift, Rounding::Floor);
         let w = (w_held + change).fit(p.adaptation, Overflow::Saturate).named("w_now");
