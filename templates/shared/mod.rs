@@ -1,7 +1,9 @@
 //! What several blocks share: templates of the back end, and small helpers.
 
+pub(crate) mod cell;
 pub(crate) mod circuit;
 pub(crate) mod integrate;
+pub(crate) mod lane;
 pub(crate) mod leak;
 pub(crate) mod membrane;
 pub(crate) mod neuron;

@@ -11,8 +11,10 @@
 mod builder;
 mod document;
 mod explain;
+pub mod import;
 mod load;
 mod locate;
+pub mod nir;
 mod npz;
 mod order;
 mod overrides;

@@ -17,62 +17,91 @@ module example_spiking (
   output wire m_axis_y_tlast
 );
 
-  // 3 group(s) of 2 neuron(s). A step: take its spikes, 4 a beat; for every spike add
-  // one weight row per group to the stored sums; then one pass over the groups fires, resets and decays.
+  // 3 group(s) of 2 neuron(s). A step: load its beats, 4 element(s) each; for every event add one
+  // weight row per group to the stored sums; then one pass over the groups fires, resets and decays.
+  // Behind the beats of the stream come the outputs of the step before, constants.
 
   // ---- Stage 0: which row is next ----
   reg  clear_q;                             // after reset: write the reset values
-  reg  all_taken_q;                         // the step's last beat is in
+  reg  all_loaded_q;                        // the step's last beat is in
   reg  last_q;                              // and the step is the sample's last
-  reg  [3:0] spikes_q;  // spikes of the current beat still to be served
-  reg  [1:0] beat_q;      // number of that beat; all ones before the first
+  reg  [3:0] pending_q;  // what of the current beat is still to be served
+  reg  [2:0] beat_q;      // number of that beat; all ones before the first
+  reg  inner_q;                             // the stream's last beat is in
+  reg  first_q;                             // the first step of a sample
   reg  [1:0] group_q;
   wire group_end = group_q == 2'd2;
   wire en;
-  wire scanning = |spikes_q;
-  wire firing = all_taken_q & ~scanning;
+  wire scanning = |pending_q;
+  wire firing = all_loaded_q & ~scanning;
+  reg  [0:0] phase_q;    // of a group that fires: compare, then change
+  wire comparing = firing & (phase_q == 1'd0);
+  wire fired = firing & (phase_q == 1'd1);
 
-  localparam integer INPUT_LANES = 4;
-  reg  [1:0] bit_index;    // the lowest spike
-  reg  [3:0] rest;      // the spikes above it
+  localparam integer WIDTH = 4;
+  reg  [1:0] bit_index;    // the lowest element with an event
+  reg  [3:0] rest;       // what remains without it
+  reg  found;
   integer i;
   always @* begin
     bit_index = 2'd0;
-    for (i = INPUT_LANES - 1; i >= 0; i = i - 1)
-      if (spikes_q[i]) bit_index = i[1:0];
-    for (i = 0; i < INPUT_LANES; i = i + 1)
-      rest[i] = spikes_q[i] & (bit_index != i[1:0]);
+    found = 1'b0;
+    for (i = 0; i < WIDTH; i = i + 1) begin
+      rest[i] = pending_q[i] & found;
+      if (pending_q[i] & ~found) bit_index = i[1:0];
+      found = found | pending_q[i];
+    end
   end
 
   wire beat_end = ~scanning | (group_end & ~|rest);
   wire take = s_axis_x_tvalid & s_axis_x_tready;
-  assign s_axis_x_tready = en & beat_end & ~all_taken_q & ~clear_q;
-  wire step_end = beat_q == 2'd1;
+  assign s_axis_x_tready = en & beat_end & ~inner_q & ~clear_q;
+  wire load = take | (en & beat_end & inner_q & ~all_loaded_q);
+  wire outer_end = beat_q == 3'd1;
+  wire step_end = beat_q == 3'd5;
+
+  // Beats of the engine's own.
+  wire [1:0] previous;
+  reg  [3:0] inner;
+  always @*
+    case (beat_q)
+      3'd5: inner = 4'h7 | (first_q ? 4'd0 : 4'h8);
+      default: inner = first_q ? 4'd0 : {2'd0, previous};
+    endcase
+  wire [3:0] loaded = inner_q ? inner : s_axis_x_tdata;
 
   always @(posedge clk)
     if (~rst_n) begin
       clear_q <= 1'b1;
-      all_taken_q <= 1'b0;
-      spikes_q <= 4'd0;
-      beat_q <= { 2{1'b1} };
+      all_loaded_q <= 1'b0;
+      pending_q <= 4'd0;
+      beat_q <= { 3{1'b1} };
+      inner_q <= 1'b0;
+      first_q <= 1'b1;
       group_q <= 2'd0;
+      phase_q <= 1'd0;
     end else if (en) begin
-      if (take) spikes_q <= s_axis_x_tdata;
-      else if (scanning & group_end) spikes_q <= rest;
-      if (take & step_end) all_taken_q <= 1'b1;
-      else if (firing & group_end) all_taken_q <= 1'b0;
-      if (take) beat_q <= beat_q + 2'd1;
-      else if (firing) beat_q <= { 2{1'b1} };
+      if (load) pending_q <= loaded;
+      else if (scanning & group_end) pending_q <= rest;
+      if (load & step_end) all_loaded_q <= 1'b1;
+      else if (fired & group_end) all_loaded_q <= 1'b0;
+      if (load) beat_q <= beat_q + 3'd1;
+      else if (firing) beat_q <= { 3{1'b1} };
+      if (take & outer_end) inner_q <= 1'b1;
+      else if (fired & group_end) inner_q <= 1'b0;
+      if (fired & group_end) first_q <= last_q;
       if (group_end) clear_q <= 1'b0;
-      if (scanning | firing | clear_q)
+      if (scanning | fired | clear_q)
         group_q <= group_end ? 2'd0 : group_q + 2'd1;
+      if (firing) phase_q <= fired ? 1'd0 : phase_q + 1'd1;
     end
 
   always @(posedge clk) if (take) last_q <= s_axis_x_tlast;
 
   // ---- Weight rows, in slices that fit a block RAM each ----
   wire [7:0] weights;
-  reg  [7:0] weight_0_mem [0:47];
+  (* rom_style = "block" *)
+  reg  [7:0] weight_0_mem [0:111];
   reg  [7:0] weight_0_q;
   initial $readmemh("example_spiking_weight_0.mem", weight_0_mem);
   always @(posedge clk) if (en) weight_0_q <= weight_0_mem[{beat_q, bit_index, group_q}];
@@ -80,57 +109,68 @@ module example_spiking (
 
   // ---- Stage 1: read, change and write what is stored for the group ----
   reg  write_q;
-  reg  update_q;                            // the group's neurons do their step
-  reg  fire_q;                              // and their spikes leave
-  reg  zero_q;
+  reg  fire_q;                              // the group's outputs leave
+  reg  update_q;                            // the group's neurons do a change of their step
+  reg  second_q;                            // and it clears; alone: they are compared with the threshold
   reg  end_q;
   reg  [1:0] group1_q;
-  reg  [17:0] state_mem [0:2];
-  wire [17:0] state = state_mem[group1_q];
-  wire [17:0] state_next;
-  wire [1:0] spikes;
+  reg  [15:0] state_mem [0:2];
+  wire [15:0] state = state_mem[group1_q];
+  wire [15:0] state_next;
+  wire [1:0] result;
+  reg  [1:0] m_data_q;
+  wire [1:0] spiked = m_data_q;
 
   always @(posedge clk)
     if (~rst_n) begin
       write_q <= 1'b0;
       fire_q <= 1'b0;
     end else if (en) begin
-      write_q <= scanning | firing | clear_q;
-      fire_q <= firing;
+      write_q <= scanning | (firing & ~comparing) | clear_q;
+      fire_q <= comparing;
     end
 
   always @(posedge clk)
     if (en) begin
-      update_q <= firing | clear_q;
-      zero_q <= clear_q | (firing & last_q);
+      update_q <= (firing & ~comparing) | clear_q;
+      second_q <= comparing | (fired & last_q) | clear_q;
       end_q <= group_end & last_q;
       group1_q <= group_q;
     end
 
-  always @(posedge clk)
-    if (en & write_q) state_mem[group1_q] <= state_next;
+  // Clearing subtracts what is there: known from the beginning.
+  integer g;
+  initial for (g = 0; g < 3; g = g + 1) state_mem[g] = 16'd0;
+  always @(posedge clk) if (en & write_q) state_mem[group1_q] <= state_next;
+
+  // Outputs of this step, for the next.
+  reg  [1:0] previous_mem [0:2];
+  wire [1:0] previous_group = beat_q[1:0] - 2'd2;
+  assign previous = previous_mem[previous_group];
+  always @(posedge clk) if (en & fire_q) previous_mem[group1_q] <= result;
 
   example_spiking_lane lane_0 (
-    .sum(state[8:0]),
-    .sum_next(state_next[8:0]),
+    .sum(state[7:0]),
     .weight(weights[3:0]),
     .update(update_q),
-    .clear(zero_q),
-    .spike_out(spikes[0])
+    .second(second_q),
+    .spiked(spiked[0]),
+    .sum_next(state_next[7:0]),
+    .spike_out(result[0])
   );
   example_spiking_lane lane_1 (
-    .sum(state[17:9]),
-    .sum_next(state_next[17:9]),
+    .sum(state[15:8]),
     .weight(weights[7:4]),
     .update(update_q),
-    .clear(zero_q),
-    .spike_out(spikes[1])
+    .second(second_q),
+    .spiked(spiked[1]),
+    .sum_next(state_next[15:8]),
+    .spike_out(result[1])
   );
 
   // ---- Output register ----
   reg  m_valid_q;
   reg  m_last_q;
-  reg  [1:0] m_data_q;
   assign en = ~fire_q | ~m_valid_q | m_axis_y_tready;
   assign m_axis_y_tvalid = m_valid_q;
   assign m_axis_y_tlast = m_last_q;
@@ -143,7 +183,7 @@ module example_spiking (
 
   always @(posedge clk)
     if (en & fire_q) begin
-      m_data_q <= spikes;
+      m_data_q <= result;
       m_last_q <= end_q;
     end
 endmodule
@@ -157,29 +197,33 @@ endmodule
 `default_nettype none
 
 module example_spiking_lane (
-  input  wire signed [8:0] sum,
+  input  wire signed [7:0] sum,
   input  wire signed [3:0] weight,
   input  wire update,
-  input  wire clear,
-  output wire signed [8:0] sum_next,
+  input  wire second,
+  input  wire spiked,
+  output wire signed [7:0] sum_next,
   output wire spike_out
 );
-  wire spike = $signed(sum) > $signed(9'd9);
-  wire signed [8:0] chosen = spike ? 9'd0 : sum;
-  wire signed [7:0] rest = (chosen[8] & ~(&chosen[7])) ? 8'h80 : chosen[7:0];
-  wire signed [8:0] chosen_2 = update ? {rest[7], rest} : sum;
-  wire signed [8:0] chosen_3 = clear ? 9'd0 : chosen_2;
-  wire signed [5:0] shifted = chosen_3[8:3];
-  wire signed [5:0] complement = ~shifted;
-  wire signed [5:0] chosen_4 = update ? complement : {{2{weight[3]}}, weight};
-  wire [9:0] sum_2_carry = {chosen_3, 1'b1} + {{{3{chosen_4[5]}}, chosen_4}, update};
+  wire signed [7:0] complement = ~sum;
+  wire signed [4:0] shifted = sum[7:3];
+  wire signed [4:0] complement_2 = ~shifted;
+  wire signed [7:0] chosen = spiked ? complement : {{3{complement_2[4]}}, complement_2};
+  wire signed [7:0] chosen_2 = second ? complement : chosen;
+  wire signed [4:0] chosen_3 = second ? 5'd22 : {weight[3], weight};
+  wire signed [7:0] chosen_4 = update ? chosen_2 : {{3{chosen_3[4]}}, chosen_3};
+  wire [9:0] sum_2_carry = {{sum[7], sum}, update} - {~({chosen_4[7], chosen_4}), 1'b1};
   wire signed [8:0] sum_2 = sum_2_carry[9:1];
+  wire signed [7:0] after = sum_2[7:0];
+  wire flag = $signed(sum) >= $signed(8'd0);
+  wire flag_2 = $signed(after) >= $signed(8'd0);
+  wire spike = flag & flag_2;
 
-  assign sum_next = sum_2;
+  assign sum_next = after;
   assign spike_out = spike;
 
   // Bits that carry no information.
-  wire unused = &{1'b0, sum_2_carry[0]};
+  wire unused = &{1'b0, sum_2[8], sum_2_carry[0]};
 endmodule
 
 `default_nettype wire

@@ -17,145 +17,185 @@ module example_spiking (
   output wire m_axis_y_tlast
 );
 
-  // 1 group(s) of 6 neuron(s). A step: take its spikes, 12 a beat; for every spike add
-  // one weight row per group to the stored sums; then one pass over the groups fires, resets and decays.
+  // 1 group(s) of 6 neuron(s). A step: load its beats, 12 element(s) each; for every event add one
+  // weight row per group to the stored sums; then one pass over the groups fires, resets and decays.
 
   // ---- Stage 0: which row is next ----
   reg  clear_q;                             // after reset: write the reset values
-  reg  all_taken_q;                         // the step's last beat is in
+  reg  all_loaded_q;                        // the step's last beat is in
   reg  last_q;                              // and the step is the sample's last
-  reg  [11:0] spikes_q;  // spikes of the current beat still to be served
+  reg  [11:0] pending_q;  // what of the current beat is still to be served
   reg  [0:0] beat_q;      // number of that beat; all ones before the first
   wire group_end = 1'b1;
   wire en;
-  wire scanning = |spikes_q;
-  wire firing = all_taken_q & ~scanning;
+  wire scanning = |pending_q;
+  wire firing = all_loaded_q & ~scanning;
+  reg  [0:0] phase_q;    // of a group that fires: compare, then change
+  wire comparing = firing & (phase_q == 1'd0);
+  wire fired = firing & (phase_q == 1'd1);
 
-  localparam integer INPUT_LANES = 12;
-  reg  [3:0] bit_index;    // the lowest spike
-  reg  [11:0] rest;      // the spikes above it
+  localparam integer WIDTH = 12;
+  reg  [3:0] bit_index;    // the lowest element with an event
+  reg  [3:0] second_index; // and the highest
+  reg  [11:0] rest;       // what remains without them
+  reg  found;
   integer i;
   always @* begin
     bit_index = 4'd0;
-    for (i = INPUT_LANES - 1; i >= 0; i = i - 1)
-      if (spikes_q[i]) bit_index = i[3:0];
-    for (i = 0; i < INPUT_LANES; i = i + 1)
-      rest[i] = spikes_q[i] & (bit_index != i[3:0]);
+    found = 1'b0;
+    for (i = 0; i < WIDTH; i = i + 1) begin
+      rest[i] = pending_q[i] & found;
+      if (pending_q[i] & ~found) bit_index = i[3:0];
+      found = found | pending_q[i];
+    end
+    second_index = 4'd0;
+    found = 1'b0;
+    for (i = WIDTH - 1; i >= 0; i = i - 1) begin
+      rest[i] = rest[i] & found;
+      if (pending_q[i] & ~found) second_index = i[3:0];
+      found = found | pending_q[i];
+    end
   end
+  wire two = second_index != bit_index;
 
   wire beat_end = ~scanning | (group_end & ~|rest);
   wire take = s_axis_x_tvalid & s_axis_x_tready;
-  assign s_axis_x_tready = en & beat_end & ~all_taken_q & ~clear_q;
+  assign s_axis_x_tready = en & beat_end & ~all_loaded_q & ~clear_q;
+  wire load = take;
   wire step_end = beat_q == 1'd1;
+  wire [11:0] loaded = s_axis_x_tdata;
 
   always @(posedge clk)
     if (~rst_n) begin
       clear_q <= 1'b1;
-      all_taken_q <= 1'b0;
-      spikes_q <= 12'd0;
+      all_loaded_q <= 1'b0;
+      pending_q <= 12'd0;
       beat_q <= { 1{1'b1} };
+      phase_q <= 1'd0;
     end else if (en) begin
-      if (take) spikes_q <= s_axis_x_tdata;
-      else if (scanning & group_end) spikes_q <= rest;
-      if (take & step_end) all_taken_q <= 1'b1;
-      else if (firing & group_end) all_taken_q <= 1'b0;
-      if (take) beat_q <= beat_q + 1'd1;
+      if (load) pending_q <= loaded;
+      else if (scanning & group_end) pending_q <= rest;
+      if (load & step_end) all_loaded_q <= 1'b1;
+      else if (fired & group_end) all_loaded_q <= 1'b0;
+      if (load) beat_q <= beat_q + 1'd1;
       else if (firing) beat_q <= { 1{1'b1} };
       if (group_end) clear_q <= 1'b0;
+      if (firing) phase_q <= fired ? 1'd0 : phase_q + 1'd1;
     end
 
   always @(posedge clk) if (take) last_q <= s_axis_x_tlast;
 
   // ---- Weight rows, in slices that fit a block RAM each ----
   wire [23:0] weights;
+  wire [23:0] second_weights;  // of the second event, or zero
   reg  [23:0] weight_0_mem [0:15];
   reg  [23:0] weight_0_q;
   initial $readmemh("example_spiking_weight_0.mem", weight_0_mem);
   always @(posedge clk) if (en) weight_0_q <= weight_0_mem[{bit_index}];
   assign weights[23:0] = weight_0_q;
+  reg  [23:0] weight_0_second_q;
+  always @(posedge clk)
+    if (en) weight_0_second_q <= two ? weight_0_mem[{second_index}] : 24'd0;
+  assign second_weights[23:0] = weight_0_second_q;
 
   // ---- Stage 1: read, change and write what is stored for the group ----
   reg  write_q;
-  reg  update_q;                            // the group's neurons do their step
-  reg  fire_q;                              // and their spikes leave
-  reg  zero_q;
+  reg  fire_q;                              // the group's outputs leave
+  reg  update_q;                            // the group's neurons do a change of their step
+  reg  second_q;                            // they are compared with the threshold
+  reg  zero_q;                              // what is stored becomes its reset value
   reg  end_q;
-  reg  [53:0] state;
-  wire [53:0] state_next;
-  wire [5:0] spikes;
+  reg  [47:0] state;
+  wire [47:0] state_next;
+  wire [5:0] result;
+  reg  [5:0] m_data_q;
+  wire [5:0] spiked = m_data_q;
 
   always @(posedge clk)
     if (~rst_n) begin
       write_q <= 1'b0;
       fire_q <= 1'b0;
     end else if (en) begin
-      write_q <= scanning | firing | clear_q;
-      fire_q <= firing;
+      write_q <= scanning | (firing & ~comparing) | clear_q;
+      fire_q <= comparing;
     end
 
   always @(posedge clk)
     if (en) begin
-      update_q <= firing | clear_q;
-      zero_q <= clear_q | (firing & last_q);
+      update_q <= (firing & ~comparing) | clear_q;
+      second_q <= comparing;
+      zero_q <= clear_q | (fired & last_q);
       end_q <= group_end & last_q;
     end
 
   always @(posedge clk)
-    if (en & write_q) state <= state_next;
+    if (en & zero_q) state <= 48'h000000000000;
+    else if (en & write_q) state <= state_next;
 
   example_spiking_lane lane_0 (
-    .sum(state[8:0]),
-    .sum_next(state_next[8:0]),
+    .sum(state[7:0]),
     .weight(weights[3:0]),
+    .second_weight(second_weights[3:0]),
     .update(update_q),
-    .clear(zero_q),
-    .spike_out(spikes[0])
+    .second(second_q),
+    .spiked(spiked[0]),
+    .sum_next(state_next[7:0]),
+    .spike_out(result[0])
   );
   example_spiking_lane lane_1 (
-    .sum(state[17:9]),
-    .sum_next(state_next[17:9]),
+    .sum(state[15:8]),
     .weight(weights[7:4]),
+    .second_weight(second_weights[7:4]),
     .update(update_q),
-    .clear(zero_q),
-    .spike_out(spikes[1])
+    .second(second_q),
+    .spiked(spiked[1]),
+    .sum_next(state_next[15:8]),
+    .spike_out(result[1])
   );
   example_spiking_lane lane_2 (
-    .sum(state[26:18]),
-    .sum_next(state_next[26:18]),
+    .sum(state[23:16]),
     .weight(weights[11:8]),
+    .second_weight(second_weights[11:8]),
     .update(update_q),
-    .clear(zero_q),
-    .spike_out(spikes[2])
+    .second(second_q),
+    .spiked(spiked[2]),
+    .sum_next(state_next[23:16]),
+    .spike_out(result[2])
   );
   example_spiking_lane lane_3 (
-    .sum(state[35:27]),
-    .sum_next(state_next[35:27]),
+    .sum(state[31:24]),
     .weight(weights[15:12]),
+    .second_weight(second_weights[15:12]),
     .update(update_q),
-    .clear(zero_q),
-    .spike_out(spikes[3])
+    .second(second_q),
+    .spiked(spiked[3]),
+    .sum_next(state_next[31:24]),
+    .spike_out(result[3])
   );
   example_spiking_lane lane_4 (
-    .sum(state[44:36]),
-    .sum_next(state_next[44:36]),
+    .sum(state[39:32]),
     .weight(weights[19:16]),
+    .second_weight(second_weights[19:16]),
     .update(update_q),
-    .clear(zero_q),
-    .spike_out(spikes[4])
+    .second(second_q),
+    .spiked(spiked[4]),
+    .sum_next(state_next[39:32]),
+    .spike_out(result[4])
   );
   example_spiking_lane lane_5 (
-    .sum(state[53:45]),
-    .sum_next(state_next[53:45]),
+    .sum(state[47:40]),
     .weight(weights[23:20]),
+    .second_weight(second_weights[23:20]),
     .update(update_q),
-    .clear(zero_q),
-    .spike_out(spikes[5])
+    .second(second_q),
+    .spiked(spiked[5]),
+    .sum_next(state_next[47:40]),
+    .spike_out(result[5])
   );
 
   // ---- Output register ----
   reg  m_valid_q;
   reg  m_last_q;
-  reg  [5:0] m_data_q;
   assign en = ~fire_q | ~m_valid_q | m_axis_y_tready;
   assign m_axis_y_tvalid = m_valid_q;
   assign m_axis_y_tlast = m_last_q;
@@ -168,7 +208,7 @@ module example_spiking (
 
   always @(posedge clk)
     if (en & fire_q) begin
-      m_data_q <= spikes;
+      m_data_q <= result;
       m_last_q <= end_q;
     end
 endmodule
@@ -182,23 +222,32 @@ endmodule
 `default_nettype none
 
 module example_spiking_lane (
-  input  wire signed [8:0] sum,
+  input  wire signed [7:0] sum,
   input  wire signed [3:0] weight,
+  input  wire signed [3:0] second_weight,
   input  wire update,
-  input  wire clear,
-  output wire signed [8:0] sum_next,
+  input  wire second,
+  input  wire spiked,
+  output wire signed [7:0] sum_next,
   output wire spike_out
 );
-  wire spike = $signed(sum) > $signed(9'd9);
-  wire signed [8:0] chosen = spike ? 9'd0 : sum;
-  wire signed [7:0] rest = (chosen[8] & ~(&chosen[7])) ? 8'h80 : chosen[7:0];
-  wire signed [8:0] chosen_2 = update ? {rest[7], rest} : sum;
-  wire signed [8:0] chosen_3 = clear ? 9'd0 : chosen_2;
-  wire signed [3:0] chosen_4 = update ? 4'd0 : weight;
-  wire signed [8:0] sum_2 = chosen_3 + {{5{chosen_4[3]}}, chosen_4};
+  wire signed [4:0] both = {weight[3], weight} + {second_weight[3], second_weight};
+  wire signed [7:0] complement = ~sum;
+  wire signed [7:0] chosen = spiked ? complement : 8'd255;
+  wire signed [4:0] chosen_2 = second ? 5'd22 : both;
+  wire signed [7:0] chosen_3 = update ? chosen : {{3{chosen_2[4]}}, chosen_2};
+  wire [9:0] sum_2_carry = {{sum[7], sum}, update} - {~({chosen_3[7], chosen_3}), 1'b1};
+  wire signed [8:0] sum_2 = sum_2_carry[9:1];
+  wire signed [7:0] after = sum_2[7:0];
+  wire flag = $signed(sum) >= $signed(8'd0);
+  wire flag_2 = $signed(after) >= $signed(8'd0);
+  wire spike = flag & flag_2;
 
-  assign sum_next = sum_2;
+  assign sum_next = after;
   assign spike_out = spike;
+
+  // Bits that carry no information.
+  wire unused = &{1'b0, sum_2[8], sum_2_carry[0]};
 endmodule
 
 `default_nettype wire

@@ -3,17 +3,20 @@
 //! Deliberately absent: what a neuron does with its current. The neuron is another block, named in the parameters; its
 //! kernel becomes part of every lane.
 
+mod check;
+mod golden;
 mod hardware;
+mod rows;
+mod samples;
 
 use nervure_core::block::{Area, Block, Body, Interface, Rng};
-use nervure_core::{Diagnostic, Instance, QType, Rate, Runner, Schedule, Target, Tensor, TensorType, diag};
-use rand::RngExt;
+use nervure_core::{Diagnostic, Instance, QType, Schedule, Target, Tensor, TensorType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
-use crate::shared::{area, divisor, matrix, sum_range};
+use crate::shared::cell::Neuron;
+use crate::shared::sum_range;
 
 /// See the README.
 pub(crate) struct Spiking;
@@ -22,57 +25,60 @@ pub(crate) struct Spiking;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Params {
-    /// Spikes in. Filled in from the layer before.
+    /// Spikes, counts of spikes or values in. Filled in from the layer before.
     input: TensorType,
-    /// Spikes a beat. Filled in from the layer before.
+    /// Elements a beat. Filled in from the layer before.
     input_lanes: usize,
     /// Weights, `[out, in]`.
     weights: Tensor,
     /// Format of a weight; signed.
     weight_format: QType,
+    /// Weights from the layer's own outputs of the step before, `[out, out]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recurrent: Option<Tensor>,
+    /// Added to the current in every step, `[out]`; any size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bias: Option<Tensor>,
+    /// Added to the current in every step of a sample but the first, `[out]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    recurrent_bias: Option<Tensor>,
+    /// What an element that is not one bit does; `repeat` unless given, `multiply` for signed ones and beyond 5 bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    values: Option<Values>,
+    /// Spikes of a beat that are served at once, 1 or 2.
+    #[serde(default = "one")]
+    events: usize,
     /// Neurons computed at once; divides the number of neurons.
     lanes: usize,
+    /// Whether the adder that integrates does the neuron's step, too; unless given, where it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sharing: Option<Sharing>,
     /// The neuron: its `block`, and that block's parameters.
     neuron: Neuron,
 }
 
-/// A neuron block and its parameters; `input` is filled in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-struct Neuron {
-    /// Name of the block, such as `neuron/lif`.
-    block: String,
-    /// Its parameters.
-    #[serde(flatten)]
-    params: Map<String, Value>,
+/// What an element of several bits does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Values {
+    /// It is served as often as it says.
+    Repeat,
+    /// It is served once, and multiplied.
+    Multiply,
 }
 
-/// State of the golden model.
-pub(crate) struct State {
-    /// Synapses in the narrowest integers that hold every current.
-    synapses: Synapses,
-    /// The same, as the neuron takes it.
-    wide: Vec<i64>,
-    neuron: Box<dyn Runner>,
+/// Whether one adder does everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Sharing {
+    /// The neuron's step takes a cycle of its own logic.
+    Off,
+    /// It takes two or three cycles of the adder that integrates.
+    Adder,
 }
 
-/// Weights, one row per input, and the current of each neuron in this step.
-enum Synapses {
-    /// Where no current can leave 16 bits.
-    Narrow(Vec<i16>, Vec<i16>),
-    /// Otherwise.
-    Wide(Vec<i32>, Vec<i32>),
-}
-
-/// Adds up the rows of the inputs that spike; the currents are left in `current` and in `wide`.
-fn integrate<T>(rows: &[T], current: &mut [T], x: &[i64], wide: &mut [i64])
-where
-    T: Copy + Default + std::ops::AddAssign + Into<i64>,
-{
-    current.fill(T::default());
-    for (row, _) in rows.chunks_exact(current.len()).zip(x).filter(|(_, spike)| **spike != 0) {
-        current.iter_mut().zip(row).for_each(|(c, w)| *c += *w);
-    }
-    wide.iter_mut().zip(current).for_each(|(wide, c)| *wide = (*c).into());
+const fn one() -> usize {
+    1
 }
 
 impl Params {
@@ -84,199 +90,121 @@ impl Params {
         self.neurons() / self.lanes
     }
 
-    /// Format of the synaptic current: holds every partial sum of a step, whatever spikes arrive.
+    /// Elements of the widest beat.
+    fn width(&self) -> usize {
+        self.input_lanes.max(if self.recurrent.is_some() { self.lanes } else { 1 })
+    }
+
+    /// Beats of a step: from the stream, of the layer's own outputs, and of constants.
+    fn beats(&self) -> usize {
+        let recurrent = if self.recurrent.is_some() { self.groups() } else { 0 };
+        self.input.len() / self.input_lanes + recurrent + self.constants().len().div_ceil(self.width())
+    }
+
+    fn constants(&self) -> Vec<rows::Constant> {
+        let bias = self.bias.iter().flat_map(|b| rows::split(self, b, false));
+        bias.chain(self.recurrent_bias.iter().flat_map(|b| rows::split(self, b, true))).collect()
+    }
+
+    /// Format of an element of a beat: of the input and, with recurrence, of the output.
+    fn element(&self) -> QType {
+        let x = self.input.format;
+        let Some(y) = self.recurrent.as_ref().and(self.output().ok()) else { return x };
+        QType::holding(x.min().min(y.min()).into(), x.max().max(y.max()).into(), x.frac)
+    }
+
+    fn values(&self) -> Values {
+        let element = self.element();
+        let few = element.bits <= 5 && !element.signed;
+        match self.values {
+            _ if element == QType::unsigned(1) => Values::Repeat,
+            Some(values) => values,
+            None if few => Values::Repeat,
+            None => Values::Multiply,
+        }
+    }
+
+    /// Currents of a step, without recurrence: every partial sum.
+    fn feedforward(&self) -> (i128, i128) {
+        let x = self.input.format;
+        let mut range = sum_range(&self.weights, None, x.min(), x.max());
+        for bias in self.bias.iter().chain(&self.recurrent_bias) {
+            range.0 += i128::from(bias.data.iter().copied().min().unwrap_or(0).min(0));
+            range.1 += i128::from(bias.data.iter().copied().max().unwrap_or(0).max(0));
+        }
+        range
+    }
+
+    fn format_of_current(&self, (lo, hi): (i128, i128)) -> QType {
+        QType::holding(lo.min(-1), hi, self.weight_format.frac.saturating_add(self.input.format.frac))
+    }
+
+    /// Format of the output. With recurrence, the current depends on it, so that it must not depend on the current.
+    fn output(&self) -> Result<QType, Diagnostic> {
+        let current = self.format_of_current(self.feedforward());
+        let neuron = self.neuron.instance(&TensorType::step(&[self.neurons()], current), self.lanes)?;
+        Ok(neuron.interface().outputs[0].tensor.format)
+    }
+
+    /// Format of the synaptic current: holds every partial sum of a step, whatever arrives.
     fn current(&self) -> QType {
-        let (lo, hi) = sum_range(&self.weights, None, 0, 1);
-        QType::holding(lo.min(-1), hi, self.weight_format.frac)
+        let mut range = self.feedforward();
+        if let (Some(w), Ok(y)) = (&self.recurrent, self.output()) {
+            let own = sum_range(w, None, y.min(), y.max());
+            range = (range.0 + own.0, range.1 + own.1);
+        }
+        self.format_of_current(range)
     }
 
     /// The neuron as a block of its own, one for the whole layer.
     fn neuron(&self) -> Result<Arc<dyn Instance>, Diagnostic> {
-        let mut params = self.neuron.params.clone();
-        let input = TensorType::step(&[self.neurons()], self.current());
-        params.insert("input".into(), json!(input));
-        params.insert("input_lanes".into(), json!(self.lanes));
-        let neuron = crate::registry().get(&self.neuron.block)?.instantiate(Value::Object(params))?;
-        let ports = neuron.interface();
-        let spikes =
-            [QType::unsigned(1)] == ports.outputs.iter().map(|s| s.tensor.format).collect::<Vec<_>>()[..];
-        match neuron.body() {
-            Body::Kernel(k)
-                if spikes && k.inputs.len() == 1 && k.params.is_empty() && !k.states.is_empty() =>
-            {
-                Ok(neuron)
-            }
-            _ => Err(Diagnostic::new(
-                "E0304",
-                format!("`{}` is not a neuron: current in, one spike out, with a state", self.neuron.block),
-                "name a block whose name begins with `neuron/`",
-            )
-            .at("block")),
-        }
+        self.neuron.instance(&TensorType::step(&[self.neurons()], self.current()), self.lanes)
     }
 }
 
 impl Block for Spiking {
     type Params = Params;
-    type State = State;
+    type State = golden::State;
     const NAME: &'static str = "engine/spiking";
     const README: &'static str = include_str!("README.md");
 
     fn examples() -> Vec<Params> {
-        let mut rng: Rng = rand::SeedableRng::seed_from_u64(1);
-        let lif = |threshold: i64, reset: &str| Neuron {
-            block: "neuron/lif".into(),
-            params: json!({"membrane": "s8", "threshold": threshold, "compare": "gt", "reset": reset,
-                "leak": {"shift": 3}, "overflow": "saturate"})
-            .as_object()
-            .expect("an object")
-            .clone(),
-        };
-        let small = Params {
-            input: TensorType::step(&[12], QType::unsigned(1)),
-            input_lanes: 4,
-            weights: matrix(6, 12, -7, 7, &mut rng),
-            weight_format: QType::signed(4),
-            lanes: 2,
-            neuron: lif(9, "zero"),
-        };
-        let serial = Params { input_lanes: 1, lanes: 1, neuron: lif(12, "subtract"), ..small.clone() };
-        let mut parallel = Params { input_lanes: 12, lanes: 6, ..small.clone() };
-        parallel.neuron.block = "neuron/if".into();
-        parallel.neuron.params.remove("leak");
-        vec![small, serial, parallel]
+        samples::examples()
     }
 
     fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
-        if input.rate != Rate::Step || input.format != QType::unsigned(1) || input.len() > 4096 {
-            return None;
-        }
-        let neurons = rng.random_range(1..25);
-        let bits = rng.random_range(2..7);
-        let weight_format = QType::signed(bits);
-        let weights = matrix(neurons, input.len(), weight_format.min(), weight_format.max(), rng);
-        let lanes = divisor(neurons, 16, rng);
-        let (lo, hi) = sum_range(&weights, None, 0, 1);
-        let current = TensorType::step(&[neurons], QType::holding(lo.min(-1), hi, 0));
-        let registry = crate::registry();
-        let neurons: Vec<_> = registry.blocks().filter(|b| b.name().starts_with("neuron/")).collect();
-        let block = neurons[rng.random_range(0..neurons.len())];
-        let mut params = block.sample(&current, rng)?.params().as_object()?.clone();
-        params.remove("input");
-        params.remove("input_lanes");
-        Some(Params {
-            input: input.clone(),
-            input_lanes: divisor(input.len(), 32, rng),
-            weights,
-            weight_format,
-            lanes,
-            neuron: Neuron { block: block.name().into(), params },
-        })
+        samples::random(input, rng)
     }
 
     fn interface(p: &Params) -> Result<Interface, Diagnostic> {
-        p.input.check().map_err(|d| d.at("input"))?;
-        if p.input.rate != Rate::Step || p.input.format != QType::unsigned(1) {
-            return Err(Diagnostic::new(
-                "E0203",
-                format!("the input is {}, expected spikes: u1, once a step", p.input),
-                "give the network input `format: u1` and `rate: step`, or put a spiking layer before this one",
-            )
-            .at("input"));
-        }
-        if p.weights.shape.len() != 2 || p.weights.data.is_empty() {
-            let (shape, n) = (&p.weights.shape, p.input.len());
-            return Err(Diagnostic::new(
-                "E0205",
-                format!("`weights` has shape {shape:?}, expected [neurons, {n}]"),
-                "give a matrix with one row per neuron",
-            )
-            .at("weights"));
-        }
-        diag::in_range("weight_format", p.weight_format.bits as usize, 2..17)?;
-        if !p.weight_format.signed {
-            let format = p.weight_format;
-            return Err(Diagnostic::new(
-                "E0203",
-                format!("`weight_format` is {format}, which has no sign"),
-                "use a signed format, such as s4",
-            )
-            .at("weight_format"));
-        }
-        p.weights.check("weights", &[p.neurons(), p.input.len()], p.weight_format)?;
-        diag::divides("lanes", p.lanes, "the number of neurons", p.neurons())?;
-        if p.current().bits > 31 {
-            return Err(Diagnostic::new(
-                "E0207",
-                format!("the synaptic current needs {} bits; at most 31", p.current().bits),
-                "use fewer inputs or narrower weights",
-            )
-            .at("weights"));
-        }
-        p.neuron().map_err(|d| d.at("neuron"))?;
-        let spikes = TensorType::step(&[p.neurons()], QType::unsigned(1));
-        Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, spikes, p.lanes))
+        check::all(p)?;
+        let neuron = p.neuron().map_err(|d| d.at("neuron"))?;
+        check::neuron(p, neuron.as_ref())?;
+        let y = neuron.interface().outputs[0].tensor.clone();
+        Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, y, p.lanes))
     }
 
-    fn state(p: &Params) -> State {
-        let (neurons, inputs) = (p.neurons(), p.input.len());
-        let row_major = (0..inputs * neurons).map(|at| p.weights.data[at % neurons * inputs + at / neurons]);
-        let synapses = if p.current().bits <= 16 {
-            Synapses::Narrow(row_major.map(|w| w as i16).collect(), vec![0; neurons])
-        } else {
-            Synapses::Wide(row_major.map(|w| w as i32).collect(), vec![0; neurons])
-        };
-        let neuron = p.neuron().expect("the interface was checked").runner();
-        State { synapses, wide: vec![0; neurons], neuron }
+    fn state(p: &Params) -> golden::State {
+        golden::State::new(p)
     }
 
-    fn reset(_: &Params, s: &mut State) {
-        s.neuron.reset();
+    fn reset(_: &Params, s: &mut golden::State) {
+        s.reset();
     }
 
-    fn step(_: &Params, s: &mut State, x: &[&[i64]], y: &mut [&mut [i64]]) {
-        match &mut s.synapses {
-            Synapses::Narrow(rows, current) => integrate(rows, current, x[0], &mut s.wide),
-            Synapses::Wide(rows, current) => integrate(rows, current, x[0], &mut s.wide),
-        }
-        s.neuron.step(&[&s.wide], y);
+    fn step(_: &Params, s: &mut golden::State, x: &[&[i64]], y: &mut [&mut [i64]]) {
+        s.step(x[0], y);
     }
 
     fn body(p: &Params) -> Body {
         hardware::body(p)
     }
 
-    fn schedule(p: &Params, _: &Self::State, x: &[&[i64]], _: bool, out: &mut Schedule) {
-        let beats = p.input.len() / p.input_lanes;
-        for (beat, spikes) in x[0].chunks(p.input_lanes).enumerate() {
-            let busy = spikes.iter().filter(|s| **s != 0).count() * p.groups();
-            out.take(1);
-            // The next beat is taken in the last cycle of this one, except after the last.
-            out.busy(if beat + 1 == beats { busy } else { busy.saturating_sub(1) });
-        }
-        out.give(p.groups());
+    fn schedule(p: &Params, s: &golden::State, x: &[&[i64]], _: bool, out: &mut Schedule) {
+        s.schedule(p.input_lanes, x[0], out);
     }
 
     fn cost(p: &Params, t: &Target) -> Area {
-        let Body::Template(body) = Self::body(p) else { unreachable!("an engine is a template") };
-        let word: usize = body.memories.iter().map(|m| m.width).sum();
-        let rows = body.memories[0].words.len();
-        let membrane: usize = hardware::fields(p).iter().map(|f| f.format.bits as usize).sum();
-        let lane = body.kernels[0].1.area(t);
-        let control = area(60 + 3 * p.input_lanes, 30 + 2 * p.input_lanes + p.lanes);
-        let memory = if p.groups() <= t.lut_ram_words {
-            area((p.lanes * membrane * p.groups().div_ceil(32) * 2).div_ceil(3), 0)
-        } else {
-            Area {
-                bram: (p.lanes * membrane * p.groups()).div_ceil(t.block_ram_bits) as u32,
-                ..Area::default()
-            }
-        };
-        let weights = if rows <= t.lut_ram_words {
-            area(word * rows.div_ceil(64), word)
-        } else {
-            Area { bram: (word * rows).div_ceil(t.block_ram_bits) as u32, ..Area::default() }
-        };
-        lane * p.lanes + control + memory + weights
+        hardware::cost(p, t)
     }
 }

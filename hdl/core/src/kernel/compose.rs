@@ -6,8 +6,8 @@ use crate::num::{Overflow, QType};
 impl Builder {
     /// Writes `kernel` into this one, with `given` in place of the values named there; widths are inferred anew.
     ///
-    /// Returns the expressions of its outputs and of its next states. Every input and state that the result depends
-    /// on must be given (or lie behind a given value), and the kernel has no parameters per element.
+    /// Returns the expressions of its outputs and of its next states. Every input, state and parameter that the result
+    /// depends on must be given, or lie behind a given value.
     pub fn inline<'k>(
         &'k self,
         kernel: &Kernel,
@@ -26,8 +26,7 @@ impl Builder {
             let at = |id: ValueId| done[id.index()].expect("operands are done");
             let (lo, hi) = (value.range.lo as i64, value.range.hi as i64);
             done[i] = match value.op {
-                Op::Input(_) | Op::State(_) => None,
-                Op::Param(_) => panic!("a kernel with parameters per element cannot be inlined"),
+                Op::Input(_) | Op::State(_) | Op::Param(_) => None,
                 Op::Const => Some(self.constant(lo, value.frac)),
                 Op::Add(a, b) => Some(at(a) + at(b)),
                 Op::AddCarry(a, b, c) => Some(self.add_carry(at(a), at(b), at(c))),

@@ -241,9 +241,10 @@ impl Emitter<'_> {
             return;
         }
         if let Op::AddCarry(a, b, c) = v.op {
-            // The carry enters through an extra low bit, so that synthesis maps it to one carry chain.
+            // The carry enters through an extra low bit, so that synthesis maps it to one carry chain. Written as a
+            // subtraction, Yosys keeps `a` as the operand that feeds the chain, whatever selects `b`.
             let (a, b, c) = (self.at(a, stage, bits), self.at(b, stage, bits), self.at(c, stage, 1));
-            lines.push(format!("wire [{bits}:0] {name}_carry = {{{a}, 1'b1}} + {{{b}, {c}}};"));
+            lines.push(format!("wire [{bits}:0] {name}_carry = {{{a}, {c}}} - {{~({b}), 1'b1}};"));
             let range = if bits == 1 { "1".into() } else { format!("{bits}:1") };
             lines.push(format!("wire{kind} {name} = {name}_carry[{range}];"));
             self.extra_unused.push(format!("{name}_carry[0]"));
