@@ -1,0 +1,321 @@
+//! Convolutional layers of spiking neurons on an event-driven core: every event is scattered to the outputs it reaches.
+//!
+//! Deliberately absent: what a neuron does with its current. The neuron is another block, named in the parameters; its
+//! kernel becomes part of every lane.
+
+mod examples;
+mod hardware;
+mod memories;
+mod taps;
+
+use nervure_core::block::{Area, Block, Body, Interface, Rng};
+use nervure_core::{Diagnostic, Instance, QType, Rate, Runner, Schedule, Target, Tensor, TensorType, diag};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use crate::shared::cell::Neuron;
+use crate::shared::sum_range;
+use taps::Axis;
+
+/// See the README.
+pub(crate) struct SpikingConv;
+
+/// Parameters of `engine/spiking_conv`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Params {
+    /// Spikes or counts in, once a step; an element of value k is k spikes. Filled in from the layer before.
+    input: TensorType,
+    /// Elements a beat; divides the innermost axis. Filled in from the layer before.
+    input_lanes: usize,
+    /// How the axes of the input are to be read; the output is always `hwc`.
+    #[serde(default)]
+    layout: Layout,
+    /// Weights, `[out, in / groups, kernel height, kernel width]`.
+    weights: Tensor,
+    /// Format of a weight; signed.
+    weight_format: QType,
+    /// What is added to every current in every step, `[out]`, in weight LSB; zero unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bias: Option<Tensor>,
+    /// Distance of two windows, down and across.
+    #[serde(default = "ones")]
+    stride: [usize; 2],
+    /// Zeros on either side of the input, above and below, left and right.
+    #[serde(default)]
+    padding: [usize; 2],
+    /// Distance of two taps of the kernel, down and across.
+    #[serde(default = "ones")]
+    dilation: [usize; 2],
+    /// Parts of the channels that do not see each other; divides the channels in and out.
+    #[serde(default = "one")]
+    groups: usize,
+    /// Output channels computed at once; divides those of a group.
+    lanes: usize,
+    /// The neuron: its `block`, and that block's parameters.
+    neuron: Neuron,
+}
+
+/// Order of the axes of a map.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Layout {
+    /// Height, width, channels.
+    #[default]
+    Hwc,
+    /// Channels, height, width.
+    Chw,
+}
+
+const fn one() -> usize {
+    1
+}
+
+const fn ones() -> [usize; 2] {
+    [1; 2]
+}
+
+/// State of the golden model.
+pub(crate) struct State {
+    /// Weights as `[in, kernel height, kernel width, out / groups]`.
+    weights: Vec<i64>,
+    /// Current of each neuron in this step.
+    current: Vec<i64>,
+    neuron: Box<dyn Runner>,
+    /// Cycles of the hardware for a spike of each input element.
+    cycles: Vec<usize>,
+}
+
+impl Params {
+    /// Height, width and channels of the input.
+    fn map(&self) -> [usize; 3] {
+        let s = &self.input.shape;
+        if self.layout == Layout::Hwc { [s[0], s[1], s[2]] } else { [s[1], s[2], s[0]] }
+    }
+
+    /// Position of an input element in its tensor.
+    fn at(&self, y: usize, x: usize, c: usize) -> usize {
+        let [height, width, channels] = self.map();
+        match self.layout {
+            Layout::Hwc => (y * width + x) * channels + c,
+            Layout::Chw => (c * height + y) * width + x,
+        }
+    }
+
+    fn out_channels(&self) -> usize {
+        self.weights.shape[0]
+    }
+
+    /// Vertical (0) or horizontal (1).
+    fn axis(&self, n: usize) -> Axis {
+        Axis {
+            extent: self.map()[n],
+            kernel: self.weights.shape[2 + n],
+            stride: self.stride[n],
+            padding: self.padding[n],
+            dilation: self.dilation[n],
+        }
+    }
+
+    /// Height, width and channels of the output.
+    fn out(&self) -> [usize; 3] {
+        [self.axis(0).outputs(), self.axis(1).outputs(), self.out_channels()]
+    }
+
+    /// Words of stored state for one output position.
+    fn slices(&self) -> usize {
+        self.out_channels() / self.lanes
+    }
+
+    /// Those of them that an event changes.
+    fn group_slices(&self) -> usize {
+        self.slices() / self.groups
+    }
+
+    /// Weight rows of one input channel.
+    fn rows(&self) -> usize {
+        self.weights.shape[2] * self.weights.shape[3] * self.group_slices()
+    }
+
+    /// Words of stored state: one per output position and `lanes` channels.
+    fn words(&self) -> usize {
+        let [height, width, _] = self.out();
+        height * width * self.slices()
+    }
+
+    /// Format of a current: holds every partial sum of a step, whatever comes in, with the bias and without.
+    fn current(&self) -> QType {
+        let rows = self.weights.data.len() / self.out_channels();
+        let flat = Tensor { shape: vec![self.out_channels(), rows], data: self.weights.data.clone() };
+        let most = self.input.format.max();
+        let (lo, hi) = sum_range(&flat, None, 0, most);
+        let (with_lo, with_hi) = sum_range(&flat, self.bias.as_ref(), 0, most);
+        // A signed format has at least two bits.
+        QType::holding(lo.min(with_lo).min(-2), hi.max(with_hi), self.weight_format.frac)
+    }
+
+    /// The neurons as a block of its own, one for the whole layer.
+    fn neuron(&self) -> Result<Arc<dyn Instance>, Diagnostic> {
+        self.neuron.instance(&TensorType::step(&self.out(), self.current()), self.lanes)
+    }
+
+    /// Errors: `E0203` or `E0204` for an input that is no map of spikes or counts, `E0202` for its lanes.
+    fn check_input(&self) -> Result<(), Diagnostic> {
+        let x = &self.input;
+        x.check().map_err(|d| d.at("input"))?;
+        if x.shape.len() != 3 {
+            let message = format!("the input is {x}, expected a map of three axes");
+            let help = "give the input the shape [height, width, channels], or [channels, height, width] with `layout: chw`";
+            return Err(Diagnostic::new("E0204", message, help).at("input"));
+        }
+        if x.rate != Rate::Step || x.format.signed || x.format.frac != 0 || x.format.bits > 8 {
+            let message = format!("the input is {x}, expected spikes or counts: u1 to u8, once a step");
+            let help = "give the network input `format: u1` and `rate: step`, or put a spiking layer before this one";
+            return Err(Diagnostic::new("E0203", message, help).at("input"));
+        }
+        let axis = if self.layout == Layout::Hwc { "the number of channels" } else { "the width" };
+        diag::divides("input_lanes", self.input_lanes, axis, x.shape[2])
+    }
+
+    /// Errors: `E0205` for weights that do not fit the input, `E0201` for steps of no size, `E0202` for groups and lanes.
+    fn check_weights(&self) -> Result<(), Diagnostic> {
+        let channels = self.map()[2];
+        let fault = |message: String, help: &str| Diagnostic::new("E0205", message, help).at("weights");
+        if self.weights.shape.len() != 4 || self.weights.data.is_empty() {
+            let shape = &self.weights.shape;
+            let message = format!("`weights` has shape {shape:?}, expected [out, in, height, width]");
+            return Err(fault(message, "give one kernel per output channel and input channel"));
+        }
+        diag::divides("groups", self.groups, "the number of input channels", channels)?;
+        diag::divides("groups", self.groups, "the number of output channels", self.out_channels())?;
+        diag::in_range("weight_format", self.weight_format.bits as usize, 2..25)?;
+        if !self.weight_format.signed {
+            let message = format!("`weight_format` is {}, which has no sign", self.weight_format);
+            let help = "use a signed format, such as s4";
+            return Err(Diagnostic::new("E0203", message, help).at("weight_format"));
+        }
+        let &[out, _, height, width] = &self.weights.shape[..] else { unreachable!("four axes") };
+        let expected = [out, channels / self.groups, height, width];
+        self.weights.check("weights", &expected, self.weight_format)?;
+        if let Some(bias) = &self.bias {
+            bias.check("bias", &[out], QType::signed(32))?;
+        }
+        for n in 0..2 {
+            diag::in_range("stride", self.stride[n], 1..TensorType::MAX_LEN + 1)?;
+            diag::in_range("dilation", self.dilation[n], 1..TensorType::MAX_LEN + 1)?;
+            diag::in_range("padding", self.padding[n], 0..TensorType::MAX_LEN + 1)?;
+            let (a, what) = (self.axis(n), ["height", "width"][n]);
+            if a.reach() > a.extent + 2 * a.padding {
+                let (reach, extent) = (a.reach(), a.extent + 2 * a.padding);
+                let message = format!("the kernel's {what} is {reach}, the padded input's is {extent}");
+                return Err(fault(message, "use a smaller kernel or dilation, or more padding"));
+            }
+        }
+        diag::divides("lanes", self.lanes, "the output channels of a group", out / self.groups)
+    }
+}
+
+impl Block for SpikingConv {
+    type Params = Params;
+    type State = State;
+    const NAME: &'static str = "engine/spiking_conv";
+    const README: &'static str = include_str!("README.md");
+
+    fn examples() -> Vec<Params> {
+        examples::examples()
+    }
+
+    fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
+        examples::sample(input, rng)
+    }
+
+    fn interface(p: &Params) -> Result<Interface, Diagnostic> {
+        p.check_input()?;
+        p.check_weights()?;
+        TensorType::step(&p.out(), QType::unsigned(1)).check().map_err(|d| d.at("weights"))?;
+        if p.current().bits > 47 {
+            let message = format!("the synaptic current needs {} bits; at most 47", p.current().bits);
+            let help = "use smaller kernels, narrower weights, or a narrower input";
+            return Err(Diagnostic::new("E0207", message, help).at("weights"));
+        }
+        let neuron = p.neuron().map_err(|d| d.at("neuron"))?;
+        let y = neuron.interface().outputs[0].tensor.clone();
+        Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, y, p.lanes))
+    }
+
+    fn state(p: &Params) -> State {
+        let [in_group, height, width] = [1, 2, 3].map(|n| p.weights.shape[n]);
+        let (channels, outs) = (p.map()[2], p.out_channels() / p.groups);
+        let mut weights = Vec::with_capacity(channels * height * width * outs);
+        for c in 0..channels {
+            for tap in 0..height * width {
+                for o in 0..outs {
+                    let out = c / in_group * outs + o;
+                    weights.push(p.weights.data[(out * in_group + c % in_group) * height * width + tap]);
+                }
+            }
+        }
+        let neuron = p.neuron().expect("the interface was checked").runner();
+        State { weights, current: vec![0; p.out().iter().product()], neuron, cycles: hardware::cycles(p) }
+    }
+
+    fn reset(_: &Params, s: &mut State) {
+        s.neuron.reset();
+    }
+
+    fn step(p: &Params, s: &mut State, x: &[&[i64]], y: &mut [&mut [i64]]) {
+        let ([height, width, channels], [_, out_width, out_channels]) = (p.map(), p.out());
+        let (kernel_height, kernel_width) = (p.weights.shape[2], p.weights.shape[3]);
+        let (ins, outs) = (channels / p.groups, out_channels / p.groups);
+        for (at, current) in s.current.iter_mut().enumerate() {
+            *current = p.bias.as_ref().map_or(0, |b| b.data[at % out_channels]);
+        }
+        // Every window over the padded input; the padding itself adds nothing.
+        for (window, current) in s.current.chunks_exact_mut(out_channels).enumerate() {
+            let (oy, ox) = (window / out_width, window % out_width);
+            for ky in 0..kernel_height {
+                let Some(iy) = (oy * p.stride[0] + ky * p.dilation[0]).checked_sub(p.padding[0]) else {
+                    continue;
+                };
+                for kx in 0..kernel_width {
+                    let Some(ix) = (ox * p.stride[1] + kx * p.dilation[1]).checked_sub(p.padding[1]) else {
+                        continue;
+                    };
+                    if iy >= height || ix >= width {
+                        continue;
+                    }
+                    for c in 0..channels {
+                        let spikes = x[0][p.at(iy, ix, c)];
+                        if spikes != 0 {
+                            let row = ((c * kernel_height + ky) * kernel_width + kx) * outs;
+                            let group = &mut current[c / ins * outs..][..outs];
+                            group.iter_mut().zip(&s.weights[row..]).for_each(|(i, w)| *i += spikes * w);
+                        }
+                    }
+                }
+            }
+        }
+        s.neuron.step(&[&s.current], y);
+    }
+
+    fn body(p: &Params) -> Body {
+        hardware::body(p)
+    }
+
+    fn schedule(p: &Params, s: &State, x: &[&[i64]], _: bool, out: &mut Schedule) {
+        let beats = p.input.len() / p.input_lanes;
+        for (beat, spikes) in x[0].chunks(p.input_lanes).enumerate() {
+            let costs = &s.cycles[beat * p.input_lanes..];
+            let work: usize = spikes.iter().zip(costs).map(|(n, cost)| *n as usize * cost).sum();
+            out.take(1);
+            // One more to look up the first event; the next beat is taken in the last cycle of this one's work.
+            out.busy(work + usize::from(work > 0 && beat + 1 == beats));
+        }
+        out.give(p.words());
+    }
+
+    fn cost(p: &Params, t: &Target) -> Area {
+        hardware::cost(p, t)
+    }
+}
