@@ -22,7 +22,7 @@ module example_spiking_conv (
   wire en;
   wire load;                                // the next event leaves the beat at hand
   wire free;                                // and may do so
-  wire passing;                             // clearing, or firing: all words in turn
+  wire passing;                             // a word is done with clearing or firing: the next in turn
   wire word_end;                            // of which this is the last
 
   // ---- The beat at hand: its elements still to be served, and where they lie ----
@@ -38,7 +38,8 @@ module example_spiking_conv (
   wire x_end = x_q == 4'd15;
   wire all_taken = open_q & x_end;
   wire firing = all_taken & ~pending & ~busy_q;
-  assign passing = firing | clear_q;
+  wire fired = firing;
+  assign passing = fired | clear_q;
   assign s_axis_x_tready = en & ~pending & free & ~all_taken & ~clear_q;
 
   localparam integer INPUT_LANES = 2;
@@ -64,7 +65,7 @@ module example_spiking_conv (
       if (take) values_q <= s_axis_x_tdata;
       else if (load) values_q <= rest;
       if (take) open_q <= 1'b1;
-      else if (firing & word_end) open_q <= 1'b0;
+      else if (fired & word_end) open_q <= 1'b0;
       if (word_end) clear_q <= 1'b0;
       if (take) x_q <= x_end ? 4'd0 : x_q + 4'd1;
     end
@@ -110,7 +111,7 @@ module example_spiking_conv (
     if (~rst_n) word_q <= 3'd0;
     else if (en) begin
       if (load) word_q <= start;
-      else if (passing ? word_end : event_end) word_q <= 3'd0;
+      else if (busy_q ? event_end : (passing & word_end)) word_q <= 3'd0;
       else if (busy_q | passing) word_q <= word_q + 3'd1;
     end
 
@@ -132,11 +133,12 @@ module example_spiking_conv (
   reg  write_q;
   reg  update_q;                            // the word's neurons do their step
   reg  fire_q;                              // and what they give leaves
-  reg  zero_q;
+  reg  zero_q;                              // and what is stored becomes its reset value
   reg  end_q;
   wire [39:0] state;
   wire [39:0] state_next;
   wire [3:0] result;
+  reg  [3:0] m_data_q;
 
   always @(posedge clk)
     if (~rst_n) begin
@@ -150,7 +152,7 @@ module example_spiking_conv (
   always @(posedge clk)
     if (en) begin
       update_q <= passing;
-      zero_q <= clear_q | (firing & last_q);
+      zero_q <= clear_q | (fired & last_q);
       end_q <= word_end & last_q;
     end
 
@@ -208,7 +210,6 @@ module example_spiking_conv (
   // ---- Output register ----
   reg  m_valid_q;
   reg  m_last_q;
-  reg  [3:0] m_data_q;
   assign en = ~fire_q | ~m_valid_q | m_axis_y_tready;
   assign m_axis_y_tvalid = m_valid_q;
   assign m_axis_y_tlast = m_last_q;
@@ -242,22 +243,21 @@ module example_spiking_conv_lane (
   output wire signed [9:0] sum_next,
   output wire spike_out
 );
-  wire spike = $signed(sum) > $signed(10'd25);
-  wire signed [9:0] chosen = spike ? 10'd0 : sum;
-  wire signed [8:0] rest = (chosen[9] & ~(&chosen[8])) ? 9'h100 : chosen[8:0];
-  wire signed [9:0] chosen_2 = update ? {rest[8], rest} : sum;
+  wire spike = $signed(sum) > $signed(10'd15);
+  wire [3:0] chosen = spike ? 4'd15 : 4'd0;
+  wire signed [10:0] difference = {sum[9], sum} - {7'd0, chosen};
+  wire signed [9:0] rest = (difference[10] & ~(&difference[9])) ? 10'h200 : difference[9:0];
+  wire signed [9:0] chosen_2 = update ? rest : sum;
   wire signed [9:0] chosen_3 = clear ? 10'd0 : chosen_2;
-  wire signed [6:0] shifted = chosen_3[9:3];
-  wire signed [6:0] complement = ~shifted;
-  wire signed [6:0] chosen_4 = update ? complement : {{3{weight[3]}}, weight};
-  wire [10:0] sum_2_carry = {chosen_3, update} - {~({{3{chosen_4[6]}}, chosen_4}), 1'b1};
-  wire signed [9:0] sum_2 = sum_2_carry[10:1];
+  wire signed [3:0] chosen_4 = update ? 4'd0 : weight;
+  wire signed [10:0] sum_2 = {chosen_3[9], chosen_3} + {{7{chosen_4[3]}}, chosen_4};
+  wire signed [9:0] wrapped = sum_2[9:0];
 
-  assign sum_next = sum_2;
+  assign sum_next = wrapped;
   assign spike_out = spike;
 
   // Bits that carry no information.
-  wire unused = &{1'b0, sum_2_carry[0]};
+  wire unused = &{1'b0, sum_2[10]};
 endmodule
 
 `default_nettype wire

@@ -6,7 +6,7 @@ use nervure_core::{QType, Target, Timing};
 use serde_json::{Value, json};
 
 use super::memories::{Table, bits, constants, in_address, weights};
-use super::{Layout, Params};
+use super::{Layout, Params, Sharing};
 use crate::shared::area;
 use crate::shared::lane::{Feed, Lane};
 use crate::shared::neuron::kernel_of;
@@ -89,7 +89,10 @@ pub(super) fn lane(p: &Params) -> Lane {
         Some(bias) => biased(&neuron, &bias.data, p.weight_format.frac),
         None => neuron,
     };
-    Lane::new(&neuron, p.current(), Feed::weights(p.weight_format))
+    let feed = Feed { shared: p.sharing != Some(Sharing::Off), ..Feed::weights(p.weight_format) };
+    let lane = Lane::new(&neuron, p.current(), feed);
+    // A second change would read what the first has not yet written.
+    if lane.changes > 1 { Lane::new(&neuron, p.current(), Feed { shared: false, ..feed }) } else { lane }
 }
 
 /// A counter of the beat at hand: its name, how many it counts, and the names of its counter within a beat's elements.
@@ -222,7 +225,7 @@ pub(super) fn body(p: &Params) -> Body {
         "result_width": p.lanes * usize::from(lane.output.bits),
         "connections": (0..p.lanes).map(|n| lane.connections(n)).collect::<Vec<_>>(),
         "constant_width": constants.width, "constant_word": constants.words[0],
-        "constant_index": constant_index, "index_count": count, "index": index(depth),
+        "constant_index": constant_index, "index_count": count, "phased": lane.changes == 1, "index": index(depth),
     });
     let mut memories: Vec<Memory> = weights;
     let used = tables.into_iter().map(|(_, t)| t.memory).filter(|m| m.width > 0 && m.words.len() > 1);
