@@ -37,7 +37,7 @@ pub(super) fn examples() -> Vec<Params> {
         padding: [1, 1],
         dilation: ones(),
         groups: 1,
-        lanes: 2,
+        lanes: 6,
         sharing: None,
         neuron: integrate("s12", 20),
     };
@@ -69,7 +69,7 @@ pub(super) fn examples() -> Vec<Params> {
         ..small.clone()
     };
     let wraps =
-        json!({"membrane": "s10", "threshold": 15, "compare": "gt", "reset": "subtract", "overflow": "wrap"});
+        json!({"membrane": "s10", "threshold": 15, "compare": "gt", "reset": "zero", "overflow": "wrap"});
     let line = Params {
         input: TensorType::step(&[1, 16, 2], QType::unsigned(1)),
         input_lanes: 2,

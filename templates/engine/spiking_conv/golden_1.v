@@ -202,7 +202,7 @@ module example_spiking_conv (
   always @(posedge clk) if (en) state_q <= state_mem[word_q];
   always @(posedge clk) if (en & write_q) state_mem[word1_q] <= state_next;
 
-  // Two events can meet in a word in two successive cycles: the memory does not hold the first one's result yet.
+  // An event can begin in the word in which the one before ended: the memory does not hold that result yet.
   reg  same_q;
   reg  [38:0] written_q;
   always @(posedge clk)

@@ -185,7 +185,7 @@ module example_spiking_conv (
   always @(posedge clk) if (en) word1_q <= word_q;
   always @(posedge clk) if (en) state_q <= state_mem[word_q];
   always @(posedge clk) if (en & write_q) state_mem[word1_q] <= state_next;
-  // No word is read in the cycle in which it is written: an event begins in the first slice and ends in the last.
+  // No word is read in the cycle in which it is written: an event never begins where the one before has just ended.
   assign state = state_q;
 
   example_spiking_conv_lane lane_0 (

@@ -31,6 +31,25 @@ pub(super) fn cycles(p: &Params) -> Vec<usize> {
     cycles
 }
 
+/// Whether an event may begin in the word in which the one before ended, or a pass where an event did, a cycle later.
+///
+/// Events of different beats lie further apart; an event of several words begins and ends in different ones.
+fn collides(p: &Params) -> bool {
+    let taps = |n: usize| (0..p.axis(n).extent).map(|at| p.axis(n).taps(at)).collect::<Vec<_>>();
+    let (down, across) = (taps(0), taps(1));
+    let single = |all: &[Vec<(usize, usize)>]| all.iter().any(|t| t.len() == 1);
+    if p.group_slices() > 1 || p.words() == 1 || !single(&down) {
+        return false;
+    }
+    // In one row of outputs, neighbours in a beat of one channel may share a column.
+    let beat = if p.layout == Layout::Chw { p.input_lanes } else { 1 };
+    let meet = |x: &[Vec<(usize, usize)>]| {
+        let mut ends = x.iter().enumerate().filter_map(|(n, t)| Some((n, t.last()?.0)));
+        ends.any(|(n, end)| x[n + 1..].iter().any(|t| t.first().is_some_and(|t| t.0 == end)))
+    };
+    single(&across) || across.chunks(beat).any(meet)
+}
+
 /// The neuron with the bias added to its current, behind the sum of state and current where there is one: so the lane
 /// still finds that sum, and adds weights to it.
 fn biased(neuron: &Kernel, bias: &[i64], frac: i8) -> Kernel {
@@ -220,7 +239,7 @@ pub(super) fn body(p: &Params) -> Body {
         "x_tap_step": x_tap_step * group_slices - (group_slices - 1), "y_tap_step": y_tap_step * row,
         "missed": missed, "start": start, "start_tap": start_tap, "counters": counters,
         "position_end": position_end, "row_address": row_address, "tables": table_json,
-        "parts": parts, "weight_width": at, "forward": group_slices == 1 && words > 1,
+        "parts": parts, "weight_width": at, "forward": collides(p),
         "block": words > LUT_RAM_WORDS, "word": p.lanes * lane.state_bits(),
         "result_width": p.lanes * usize::from(lane.output.bits),
         "connections": (0..p.lanes).map(|n| lane.connections(n)).collect::<Vec<_>>(),
@@ -265,8 +284,7 @@ pub(super) fn cost(p: &Params, t: &Target) -> Area {
                 memory(m.width, m.words.len(), false)
             };
     }
-    let forward =
-        if p.group_slices() == 1 && p.words() > 1 { area(word + 8, word + 1) } else { Area::default() };
+    let forward = if collides(p) { area(word + 8, word + 1) } else { Area::default() };
     let address = bits(p.words());
     sum + forward + area(60 + 3 * p.input_lanes + 4 * address, 40 + 2 * p.input_lanes + 4 * address + p.lanes)
 }
