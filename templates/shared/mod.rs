@@ -1,8 +1,13 @@
 //! What several blocks share: templates of the back end, and small helpers.
 
+pub(crate) mod cell;
+pub(crate) mod circuit;
+pub(crate) mod integrate;
 pub(crate) mod lane;
+pub(crate) mod leak;
 pub(crate) mod membrane;
 pub(crate) mod neuron;
+pub(crate) mod per_element;
 
 use nervure_core::block::Rng;
 pub(crate) use nervure_core::num::counter_bits;

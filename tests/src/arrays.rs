@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub struct Array {
     /// Extent of each axis.
     pub shape: Vec<usize>,
-    /// Integers; for floats the bits of the float32.
+    /// Integers; for floats the bits of the (nearest) float32.
     pub data: Vec<i64>,
 }
 
@@ -63,12 +63,18 @@ fn array(bytes: &[u8]) -> Array {
     let shape = between("'shape': (", ")");
     let shape: Vec<usize> = shape.split(',').filter_map(|n| n.trim().parse().ok()).collect();
     let data = &bytes[end..];
+    let halves = || data.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
     let words = || data.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let long = || data.chunks_exact(8).map(|b| <[u8; 8]>::try_from(b).expect("a chunk of eight"));
     let data: Vec<i64> = match between("'descr': '", "'").as_str() {
         "|i1" => data.iter().map(|&b| i64::from(b as i8)).collect(),
         "|u1" => data.iter().map(|&b| i64::from(b)).collect(),
+        "<i2" => halves().map(|w| i64::from(w as i16)).collect(),
         "<i4" => words().map(|w| i64::from(w as i32)).collect(),
         "<f4" => words().map(i64::from).collect(),
+        "<i8" => long().map(i64::from_le_bytes).collect(),
+        // As float32, too: so far only spikes are read from them.
+        "<f8" => long().map(|b| i64::from((f64::from_le_bytes(b) as f32).to_bits())).collect(),
         other => panic!("elements of type {other} are not needed so far"),
     };
     if header.contains("'fortran_order': False") {

@@ -3,6 +3,7 @@
 
 pub mod arrays;
 pub mod command;
+pub mod hdf5;
 pub mod library;
 
 use std::path::Path;

@@ -2,12 +2,15 @@
 //! together. Verilog is not involved: see `conformance`.
 
 use nervure_core::kernel::Kernel;
-use nervure_core::{Body, Instance};
+use nervure_core::{Body, Instance, Network, QType, Samples, TensorType};
 use nervure_tests::{alone, library, noise, rng};
+use rand::RngExt;
 
 /// Samples, and steps of each.
 const SAMPLES: usize = 40;
 const STEPS: usize = 6;
+/// Random parameter sets of each block.
+const RANDOM: u64 = 600;
 
 /// The kernel with one constant per element, so that `eval` finds the one of any element.
 fn per_element(kernel: &Kernel, len: usize) -> Kernel {
@@ -45,6 +48,16 @@ fn compare(instance: &dyn Instance, kernel: &Kernel, samples: impl Iterator<Item
     }
 }
 
+/// The first input of one sample, step by step.
+fn sequence(network: &Network, samples: &Samples, sample: usize, steps: usize) -> Vec<Vec<i64>> {
+    let read = |step| {
+        let mut x = vec![0; network.inputs[0].tensor.len()];
+        samples.input(network, 0, sample, step, &mut x);
+        x
+    };
+    (0..steps).map(read).collect()
+}
+
 #[test]
 fn kernels_are_what_the_definition_says() {
     let mut seen = 0;
@@ -54,15 +67,30 @@ fn kernels_are_what_the_definition_says() {
             kernel.validate();
             let network = alone("k", "layer", instance.clone());
             let samples = noise(&network, SAMPLES, STEPS, &mut rng(number as u64));
-            let sequences = (0..SAMPLES).map(|sample| {
-                let read = |step| {
-                    let mut x = vec![0; network.inputs[0].tensor.len()];
-                    samples.input(&network, 0, sample, step, &mut x);
-                    x
-                };
-                (0..STEPS).map(read).collect()
-            });
+            let sequences = (0..SAMPLES).map(|sample| sequence(&network, &samples, sample, STEPS));
             compare(instance.as_ref(), &kernel, sequences);
+            seen += 1;
+        }
+    }
+    assert!(seen > 0 || std::env::var_os("NERVURE_ONLY").is_some(), "no block is a kernel");
+}
+
+/// Random parameters reach what four examples cannot; the interpreter is fast enough for thousands of them.
+#[test]
+fn random_kernels_are_what_the_definition_says() {
+    let mut seen = 0;
+    for block in library::blocks() {
+        for seed in 0..RANDOM {
+            let mut rng = rng(seed);
+            let format = QType::signed(rng.random_range(2..12));
+            let frac = if rng.random() { 0 } else { rng.random_range(-2..8) };
+            let input = TensorType::step(&[rng.random_range(1..7)], QType { frac, ..format });
+            let Some(instance) = block.sample(&input, &mut rng) else { continue };
+            let Body::Kernel(kernel) = instance.body() else { break };
+            kernel.validate();
+            let network = alone("k", "layer", instance.clone());
+            let samples = noise(&network, 4, 12, &mut rng);
+            compare(instance.as_ref(), &kernel, (0..4).map(|n| sequence(&network, &samples, n, 12)));
             seen += 1;
         }
     }

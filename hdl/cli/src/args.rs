@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use nervure_core::QType;
+use nervure_front::import::{Preset, Readout};
 
 /// Generates verified Verilog from trained networks.
 ///
@@ -36,6 +38,8 @@ pub(crate) enum Verb {
     Verify(VerifyArgs),
     /// Synthesise a build directory with Yosys.
     Synth(SynthArgs),
+    /// Turn a trained model (NIR, lava-dl) into a network folder.
+    Import(ImportArgs),
     /// List the blocks, or describe one.
     Blocks {
         /// Block, such as `neuron/lif`.
@@ -153,6 +157,66 @@ pub(crate) struct SynthArgs {
     /// Technology family [default: the build's].
     #[arg(long)]
     pub(crate) target: Option<String>,
+}
+
+/// `nervure import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// A NIR graph (`.nir`) or a lava-dl network (`.net`).
+    pub(crate) model: PathBuf,
+    /// The framework whose reading of the file counts: snntorch, norse, spyx, sinabs, loihi or slayer.
+    #[arg(long, value_parser = |text: &str| text.parse::<Preset>())]
+    pub(crate) preset: Preset,
+    /// Seconds in a time step.
+    #[arg(long, default_value_t = 1e-4, value_name = "S", value_parser = seconds)]
+    pub(crate) dt: f64,
+    /// Replace an option of the preset, such as `reset=zero`; a wrong name lists them.
+    #[arg(long, value_name = "OPTION=VALUE", value_parser = key_value)]
+    pub(crate) with: Vec<(String, String)>,
+    /// Bits of a weight [default: as few as keep every spike of the calibration samples, 8 without such].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=24))]
+    pub(crate) bits: Option<u32>,
+    /// Samples to choose formats by, and to compare with real numbers on: `x`, and `label` where there is one.
+    #[arg(long, value_name = "X.npz")]
+    pub(crate) calibrate: Option<PathBuf>,
+    /// Format of the network's input [default: that of the calibration samples, else u1].
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) input: Option<QType>,
+    /// Neurons of a layer computed at once, at most.
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) lanes: u32,
+    /// What stands behind the last layer.
+    #[arg(long, value_enum, default_value_t = ReadoutArg::Spikes)]
+    pub(crate) readout: ReadoutArg,
+    /// Folder to make [default: the model's name].
+    #[arg(short, long, value_name = "NET")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// What stands behind the last layer of an imported network.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ReadoutArg {
+    /// Nothing: its output leaves, step by step.
+    Spikes,
+    /// The sums over the steps.
+    Counts,
+    /// The index of the largest sum.
+    Class,
+}
+
+impl From<ReadoutArg> for Readout {
+    fn from(arg: ReadoutArg) -> Self {
+        match arg {
+            ReadoutArg::Spikes => Self::Spikes,
+            ReadoutArg::Counts => Self::Counts,
+            ReadoutArg::Class => Self::Class,
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|v| v.is_finite() && *v > 0.0);
+    value.ok_or_else(|| "expected a time above 0 in seconds, such as 1e-4".to_owned())
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

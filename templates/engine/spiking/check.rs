@@ -24,7 +24,7 @@ pub(super) fn all(p: &Params) -> Result<(), Diagnostic> {
         let message = format!("`weights` has shape {shape:?}, expected [neurons, {n}]");
         return fault("E0205", "weights", message, "give a matrix with one row per neuron");
     }
-    diag::in_range("weight_format", p.weight_format.bits as usize, 2..17)?;
+    diag::in_range("weight_format", p.weight_format.bits as usize, 2..25)?;
     if !p.weight_format.signed {
         let message = format!("`weight_format` is {}, which has no sign", p.weight_format);
         return fault("E0203", "weight_format", message, "use a signed format, such as s4");
@@ -52,7 +52,7 @@ pub(super) fn all(p: &Params) -> Result<(), Diagnostic> {
 
 fn bias(p: &Params, name: &'static str, bias: Option<&Tensor>) -> Result<(), Diagnostic> {
     let Some(bias) = bias else { return Ok(()) };
-    bias.check(name, &[p.neurons()], QType::signed(31))?;
+    bias.check(name, &[p.neurons()], QType::signed(47))?;
     let rows = rows::needed(p, bias);
     if rows > MAX_BIAS_ROWS {
         let message = format!(
@@ -72,8 +72,8 @@ fn bias(p: &Params, name: &'static str, bias: Option<&Tensor>) -> Result<(), Dia
 /// What depends on the neuron: its output comes back, and its current must fit.
 pub(super) fn neuron(p: &Params, neuron: &dyn Instance) -> Result<(), Diagnostic> {
     let (current, x) = (p.current(), p.input.format);
-    if current.bits > 31 {
-        let message = format!("the synaptic current needs {} bits; at most 31", current.bits);
+    if current.bits > 47 {
+        let message = format!("the synaptic current needs {} bits; at most 47", current.bits);
         return fault("E0207", "weights", message, "use fewer inputs or narrower weights");
     }
     let y = neuron.interface().outputs[0].tensor.format;

@@ -39,8 +39,10 @@ struct Time {
 enum Synapses {
     /// Where no current can leave 16 bits.
     Narrow(Sums<i16>),
-    /// Otherwise.
+    /// Where none can leave 32 bits.
     Wide(Sums<i32>),
+    /// Otherwise.
+    Widest(Sums<i64>),
 }
 
 /// Weights, one row per input, and the current of each neuron in this step.
@@ -108,8 +110,10 @@ impl State {
     pub(super) fn new(p: &Params) -> Self {
         let synapses = if p.current().bits <= 16 && p.element().bits < 16 {
             Synapses::Narrow(Sums::new(p, narrow16))
-        } else {
+        } else if p.current().bits <= 32 && p.element().bits < 32 {
             Synapses::Wide(Sums::new(p, narrow32))
+        } else {
+            Synapses::Widest(Sums::new(p, |v| v))
         };
         let neuron = p.neuron().expect("the interface was checked").runner();
         let previous = vec![0; if p.recurrent.is_some() { p.neurons() } else { 0 }];
@@ -138,6 +142,7 @@ impl State {
         match &mut self.synapses {
             Synapses::Narrow(sums) => sums.integrate(started, x, previous, narrow16, wide),
             Synapses::Wide(sums) => sums.integrate(started, x, previous, narrow32, wide),
+            Synapses::Widest(sums) => sums.integrate(started, x, previous, |v| v, wide),
         }
         self.neuron.step(&[&self.wide], y);
         let kept = self.previous.len();

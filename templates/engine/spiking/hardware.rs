@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Params, Sharing, Values, rows};
 use crate::shared::lane::{Feed, Lane};
-use crate::shared::neuron::kernel_of;
+use crate::shared::cell::kernel_of;
 use crate::shared::{area, counter_bits};
 
 /// The lane that this engine has `lanes` of.

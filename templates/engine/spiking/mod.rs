@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use crate::shared::neuron::Neuron;
+use crate::shared::cell::Neuron;
 use crate::shared::sum_range;
 
 /// See the README.

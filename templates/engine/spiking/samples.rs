@@ -6,7 +6,7 @@ use rand::RngExt;
 use serde_json::json;
 
 use super::{Params, Sharing, Spiking, Values};
-use crate::shared::neuron::Neuron;
+use crate::shared::cell::Neuron;
 use crate::shared::{divisor, matrix};
 
 pub(super) fn examples() -> Vec<Params> {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Layout, Params, Sharing, ones};
 use crate::shared::divisor;
-use crate::shared::neuron::Neuron;
+use crate::shared::cell::Neuron;
 
 fn random(shape: &[usize], format: QType, rng: &mut Rng) -> Tensor {
     let n = shape.iter().product();

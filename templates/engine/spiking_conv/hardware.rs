@@ -9,7 +9,7 @@ use super::memories::{Table, bits, constants, in_address, weights};
 use super::{Layout, Params, Sharing};
 use crate::shared::area;
 use crate::shared::lane::{Feed, Lane};
-use crate::shared::neuron::kernel_of;
+use crate::shared::cell::kernel_of;
 
 /// Memories of more words than this go to block RAM on every target.
 const LUT_RAM_WORDS: usize = 64;

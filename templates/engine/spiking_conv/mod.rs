@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-use crate::shared::neuron::Neuron;
+use crate::shared::cell::Neuron;
 use crate::shared::sum_range;
 use taps::Axis;
 
@@ -204,7 +204,7 @@ impl Params {
         }
         diag::divides("groups", self.groups, "the number of input channels", channels)?;
         diag::divides("groups", self.groups, "the number of output channels", self.out_channels())?;
-        diag::in_range("weight_format", self.weight_format.bits as usize, 2..17)?;
+        diag::in_range("weight_format", self.weight_format.bits as usize, 2..25)?;
         if !self.weight_format.signed {
             let message = format!("`weight_format` is {}, which has no sign", self.weight_format);
             let help = "use a signed format, such as s4";
@@ -249,8 +249,8 @@ impl Block for SpikingConv {
         p.check_input()?;
         p.check_weights()?;
         TensorType::step(&p.out(), QType::unsigned(1)).check().map_err(|d| d.at("weights"))?;
-        if p.current().bits > 31 {
-            let message = format!("the synaptic current needs {} bits; at most 31", p.current().bits);
+        if p.current().bits > 47 {
+            let message = format!("the synaptic current needs {} bits; at most 47", p.current().bits);
             let help = "use smaller kernels, narrower weights, or a narrower input";
             return Err(Diagnostic::new("E0207", message, help).at("weights"));
         }

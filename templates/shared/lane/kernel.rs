@@ -99,7 +99,9 @@ pub(super) fn direct(
             after.push(k.select(update, next[0], integrated));
         } else {
             after.push(k.select(update, k.constant(0, integrated.frac()), integrated));
-            after.extend(next.iter().zip(&stored[1..]).map(|(next, held)| k.select(update, *next, *held)));
+            // The neuron's own kernel keeps its states within their formats, which its parts alone do not show.
+            let kept = next.iter().zip(&fields[1..]).map(|(next, f)| promise(&k, *next, f.format));
+            after.extend(kept.zip(&stored[1..]).map(|(next, held)| k.select(update, next, *held)));
         }
         after = after
             .into_iter()

@@ -1,0 +1,225 @@
+//! Integer neurons against what the simulators of spiking networks published or say of themselves: with parameters set by hand,
+//! the definitions of the library must give the same spikes. Verilog is not involved: `conformance` holds it to the definitions.
+
+use nervure_core::{QType, TensorType};
+use nervure_tests::arrays::{Array, outside, read_npz};
+use nervure_tests::{registry, rng};
+use rand::RngExt;
+use serde_json::{Value, json};
+
+/// Integers a unit of the simulators' membranes.
+const UNIT: f64 = 65536.0;
+
+fn scaled(v: f64) -> i64 {
+    (v * UNIT).round() as i64
+}
+
+/// Outputs of one neuron `block` for currents `x`.
+fn run(block: &str, params: &Value, x: &[i64]) -> Vec<i64> {
+    let mut params = params.clone();
+    params["input"] = json!(TensorType::step(&[1], QType::signed(24)));
+    let block = registry().get(block).expect("a block of the library");
+    let mut runner = block.instantiate(params).unwrap_or_else(|d| panic!("{d}")).runner();
+    let mut y = [0];
+    x.iter()
+        .map(|x| {
+            runner.step(&[&[*x]], &mut [&mut y]);
+            y[0]
+        })
+        .collect()
+}
+
+fn column(array: &Array, n: usize) -> Vec<bool> {
+    array.floats().chunks_exact(array.shape[1]).map(|row| row[n] > 0.0).collect()
+}
+
+fn spike_times(y: &[i64]) -> Vec<usize> {
+    (0..y.len()).filter(|t| y[*t] > 0).collect()
+}
+
+/// One LIF neuron, tau 2.5 ms, steps of 0.1 ms, threshold 0.1: each simulator's spikes are those of its own parameters.
+#[test]
+fn a_single_neuron_fires_when_the_simulators_say() {
+    let Some(folder) = outside("snn/lif_single", "a_single_neuron_fires_when_the_simulators_say") else {
+        return;
+    };
+    let published = read_npz(&folder.join("case.npz"));
+    let input = column(&published["norse"], 0);
+    let x: Vec<i64> = input.iter().map(|spike| if *spike { scaled(0.04) } else { 0 }).collect();
+    let (euler, exact) = (scaled(1.0 - 0.04), scaled((-0.04f64).exp()));
+    let cases = [
+        ("exact", euler, "gt", json!("zero"), "now"),
+        ("norse", euler, "gt", json!("zero"), "now"),
+        ("snntorch", euler, "gt", json!("zero"), "now"),
+        ("nengo", euler, "gt", json!("zero"), "now"),
+        ("spinnaker2", euler, "gt", json!("zero"), "now"),
+        ("spyx", euler, "gt", json!("subtract"), "next_step"),
+        ("lava_cpu_float", euler, "gt", json!("zero"), "next_step"),
+        ("lava_cpu_fixed", euler, "gt", json!("zero"), "next_step"),
+        ("lava_loihi_fixed", euler, "gt", json!("zero"), "next_step"),
+        ("sinabs", exact, "ge", json!("subtract"), "now"),
+        ("rockpool", exact, "ge", json!("subtract"), "now"),
+    ];
+    assert_eq!(cases.len(), published.len(), "every simulator of the case is here");
+    for (simulator, factor, compare, reset, emit) in cases {
+        let params = json!({"membrane": "s24", "threshold": scaled(0.1), "compare": compare, "reset": reset,
+            "leak": {"shift": 16, "multiply": factor, "rounding": "half_even"}, "overflow": "saturate", "emit": emit});
+        let spikes = run("neuron/lif", &params, &x);
+        let expected: Vec<i64> = column(&published[simulator], 2).into_iter().map(i64::from).collect();
+        assert_eq!(spike_times(&spikes), spike_times(&expected), "{simulator}");
+    }
+}
+
+/// A neuron whose rest lies above its threshold fires without input.
+#[test]
+fn a_bias_makes_a_neuron_fire() {
+    let Some(folder) = outside("snn/two_lif_selfspiking", "a_bias_makes_a_neuron_fire") else { return };
+    let published = read_npz(&folder.join("case.npz"));
+    for (name, dt) in [("v1_z1_v2_dt0.001", 0.1), ("v1_z1_v2_dt0.0001", 0.01)] {
+        let trace = &published[name];
+        let leak = json!({"shift": 20, "multiply": ((1.0 - dt) * f64::from(1 << 20)).round() as i64});
+        let first = json!({"membrane": "s24", "threshold": scaled(1.0), "compare": "gt", "reset": "zero",
+            "leak": leak, "overflow": "saturate", "bias": scaled(1.2 * dt)});
+        let spikes = run("neuron/lif", &first, &vec![0; trace.shape[0]]);
+        let expected: Vec<i64> = column(trace, 1).into_iter().map(i64::from).collect();
+        assert!(spike_times(&expected).len() > 2, "{name} has spikes");
+        assert_eq!(spike_times(&spikes), spike_times(&expected), "{name}");
+    }
+}
+
+/// snnTorch's `Leaky` with `reset_delay=False`, line by line: the reset of the last membrane is taken off first, and what
+/// it took is made good after the spike.
+#[test]
+fn a_double_reset_is_that_of_snntorch() {
+    let mut rng = rng(1);
+    let x: Vec<i64> = (0..4000).map(|_| rng.random_range(-40..160)).collect();
+    let params = json!({"membrane": "s16", "threshold": 100, "compare": "gt", "reset": "subtract",
+        "double_reset": true, "leak": {"shift": 4, "multiply": 15}, "overflow": "saturate"});
+    let (mut mem, mut expected, mut extra) = (0i64, Vec::new(), 0);
+    for x in &x {
+        let reset = i64::from(mem > 100);
+        mem = ((mem * 15) >> 4) + x - reset * 100;
+        let spike = i64::from(mem > 100);
+        let do_reset = spike - reset;
+        mem -= do_reset * 100;
+        extra += i64::from(reset == 1);
+        expected.push(spike);
+    }
+    assert!(extra > 100, "the case is met");
+    assert_eq!(run("neuron/lif", &params, &x), expected);
+}
+
+/// snnTorch's `Leaky` as it comes: the reset follows one step later, and `zero` throws the input away, too.
+#[test]
+fn a_late_reset_is_that_of_snntorch() {
+    let mut rng = rng(2);
+    let x: Vec<i64> = (0..2000).map(|_| rng.random_range(-20..80)).collect();
+    for kind in ["subtract", "zero"] {
+        let params = json!({"membrane": "s16", "threshold": 100, "compare": "gt", "reset": kind,
+            "reset_at": "next_step", "leak": {"shift": 3}, "overflow": "saturate"});
+        let (mut mem, mut expected) = (0i64, Vec::new());
+        for x in &x {
+            let reset = i64::from(mem > 100);
+            let base = mem - (mem >> 3) + x;
+            mem = if kind == "zero" { base - reset * base } else { base - reset * 100 };
+            expected.push(i64::from(mem > 100));
+        }
+        assert!(expected.iter().sum::<i64>() > 100, "it fires");
+        assert_eq!(run("neuron/lif", &params, &x), expected, "{kind}");
+    }
+}
+
+/// The integers of Loihi: `u` wraps at 24 bits, `v` saturates, both decays round toward zero.
+#[test]
+fn a_current_based_neuron_is_that_of_loihi() {
+    let mut rng = rng(3);
+    let x: Vec<i64> = (0..4000).map(|_| rng.random_range(-3_000_000..3_200_000)).collect();
+    let (du, dv, threshold) = (400, 160, 2_000_000i64);
+    let params = json!({"membrane": "s24", "threshold": threshold, "compare": "gt", "reset": "zero",
+        "leak": {"shift": 12, "multiply": 4096 - dv, "rounding": "toward_zero"}, "current": "s24",
+        "current_leak": {"shift": 12, "multiply": 4095 - du, "rounding": "toward_zero"},
+        "order": "current_first", "current_overflow": "wrap", "overflow": "saturate", "emit": "next_step"});
+    let (mut u, mut v, mut before, mut expected) = (0i64, 0i64, 0, Vec::new());
+    let mut wrapped = 0;
+    for x in &x {
+        let sum = u * (4095 - du) / 4096 + x;
+        u = (sum + (1 << 23)).rem_euclid(1 << 24) - (1 << 23);
+        wrapped += i64::from(u != sum);
+        v = (v * (4096 - dv) / 4096 + u).clamp(-(1 << 23), (1 << 23) - 1);
+        let spike = i64::from(v > threshold);
+        v *= 1 - spike;
+        expected.push(before);
+        before = spike;
+    }
+    assert!(wrapped > 10 && expected.iter().sum::<i64>() > 100, "the case is met");
+    assert_eq!(run("neuron/cuba_lif", &params, &x), expected);
+}
+
+/// sinabs: as many spikes as the threshold goes into the membrane, and a floor.
+#[test]
+fn many_spikes_a_step_are_those_of_sinabs() {
+    let mut rng = rng(4);
+    let x: Vec<i64> = (0..4000).map(|_| rng.random_range(-300..400)).collect();
+    for (threshold, most) in [(100, 255), (128, 255), (60, 5), (64, 3)] {
+        let params = json!({"membrane": "s16", "threshold": threshold, "compare": "ge", "reset": "subtract",
+            "overflow": "saturate", "max_spikes": most, "floor": -threshold});
+        let (mut v, mut expected) = (0i64, Vec::new());
+        for x in &x {
+            v += x;
+            let spikes = (v / threshold).clamp(0, most);
+            v = (v - spikes * threshold).max(-threshold);
+            expected.push(spikes);
+        }
+        assert!(expected.iter().any(|s| *s > 2), "the case is met");
+        assert_eq!(run("neuron/if", &params, &x), expected, "{threshold}");
+    }
+}
+
+/// What makes no sense is refused, with the field that is at fault.
+#[test]
+fn options_that_exclude_each_other_are_refused() {
+    let base = json!({"input": TensorType::step(&[4], QType { frac: 2, ..QType::signed(8) }), "membrane": "s12.4",
+        "threshold": 100, "compare": "gt", "reset": "subtract", "leak": {"shift": 3}, "overflow": "saturate"});
+    let lif = registry().get("neuron/lif").expect("a block of the library");
+    let with = |changes: &Value| {
+        let mut params = base.clone();
+        let fields = params.as_object_mut().expect("an object");
+        fields.extend(changes.as_object().expect("an object").clone());
+        lif.instantiate(params)
+    };
+    assert!(with(&json!({})).is_ok());
+    let cases = [
+        ("E0203", "reset_at", json!({"reset": "none", "reset_at": "next_step"})),
+        ("E0203", "double_reset", json!({"reset": "zero", "double_reset": true})),
+        ("E0203", "double_reset", json!({"reset_at": "next_step", "double_reset": true})),
+        ("E0203", "double_reset", json!({"max_spikes": 2, "double_reset": true})),
+        ("E0203", "max_spikes", json!({"reset": "none", "max_spikes": 2})),
+        ("E0203", "max_spikes", json!({"reset": {"value": 3}, "max_spikes": 2})),
+        ("E0203", "threshold", json!({"threshold": 0, "max_spikes": 2})),
+        ("E0203", "refractory", json!({"refractory": 2, "max_spikes": 2})),
+        ("E0203", "refractory", json!({"refractory": 2, "reset": "none"})),
+        ("E0203", "refractory", json!({"refractory": 2, "reset_at": "next_step"})),
+        ("E0203", "floor", json!({"floor": 101})),
+        ("E0203", "floor", json!({"floor": -5, "reset": {"value": -6}})),
+        ("E0203", "reset", json!({"reset": {"value": 2048}})),
+        ("E0203", "bias", json!({"bias": [0, 0, 0, -2049]})),
+        ("E0203", "threshold", json!({"threshold": [1, 2, 3, 2047]})),
+        ("E0203", "threshold", json!({"threshold": [1, 2, 3, 0], "compare": "ge"})),
+        ("E0203", "membrane", json!({"membrane": "s12.1"})),
+        ("E0203", "membrane", json!({"membrane": "s12.40"})),
+        ("E0203", "membrane", json!({"membrane": "u12.4"})),
+        ("E0205", "threshold", json!({"threshold": [1, 2, 3]})),
+        ("E0205", "threshold", json!({"threshold": []})),
+        ("E0205", "leak.multiply", json!({"leak": {"shift": 3, "multiply": [1, 2]}})),
+        ("E0201", "leak.multiply", json!({"leak": {"shift": 3, "multiply": [1, 2, 3, 9]}})),
+        ("E0201", "leak.shift", json!({"leak": {"shift": 0}})),
+        ("E0201", "max_spikes", json!({"max_spikes": 0})),
+        ("E0201", "max_spikes", json!({"max_spikes": 256})),
+        ("E0201", "refractory", json!({"refractory": 4096})),
+    ];
+    for (code, field, changes) in cases {
+        let d = with(&changes).err().unwrap_or_else(|| panic!("{changes} is taken"));
+        assert_eq!((d.code, d.path.join(".").as_str()), (code, field), "{changes}: {d}");
+        assert!(!d.help.is_empty());
+    }
+}
