@@ -43,8 +43,13 @@ impl Block for Flatten {
     const README: &'static str = include_str!("README.md");
 
     fn examples() -> Vec<Params> {
-        let frame = Params { input: TensorType::frame(&[2, 3], QType::signed(4)), input_lanes: 2, shape: None };
-        let step = Params { input: TensorType::step(&[2, 1, 2], QType::unsigned(1)), input_lanes: 1, shape: Some(vec![1, 4]) };
+        let frame =
+            Params { input: TensorType::frame(&[2, 3], QType::signed(4)), input_lanes: 2, shape: None };
+        let step = Params {
+            input: TensorType::step(&[2, 1, 2], QType::unsigned(1)),
+            input_lanes: 1,
+            shape: Some(vec![1, 4]),
+        };
         vec![frame, step]
     }
 

@@ -207,7 +207,8 @@ fn convert(
     for layer in &model.layers {
         progress(&layer.name);
         let from = layer.from.map_or(&model.input, |n| &model.layers[n].shape);
-        let fraction = |n: Option<usize>| n.map_or(options.input.map_or(0, |q| q.frac.into()), |n| fractions[n]);
+        let fraction =
+            |n: Option<usize>| n.map_or(options.input.map_or(0, |q| q.frac.into()), |n| fractions[n]);
         let frames = |n: Option<usize>| calibration.map(|c| n.map_or(&c.x, |n| &reference[n]));
         let (made, y, given) = match &layer.op {
             Op::Concat { sources } => {
@@ -222,7 +223,8 @@ fn convert(
                 (Some(fixed), y, given)
             }
             Op::Pool { .. } | Op::Delay { .. } => {
-                let y = frames(layer.from).map(|x| simulate::layer(&layer.op, &layer.shape, from, x, None).frames);
+                let y = frames(layer.from)
+                    .map(|x| simulate::layer(&layer.op, &layer.shape, from, x, None).frames);
                 (None, y, fraction(layer.from))
             }
         };
@@ -273,7 +275,8 @@ fn neurons_of(
     options: &Options,
     x: Option<&Frames>,
 ) -> (Fixed, Option<Frames>) {
-    let run = |x, numbers: &Numbers| simulate::layer(&layer.op, &layer.shape, from.0, x, Some(numbers)).frames;
+    let run =
+        |x, numbers: &Numbers| simulate::layer(&layer.op, &layer.shape, from.0, x, Some(numbers)).frames;
     let y = x.map(|x| run(x, &Numbers::real(neurons)));
     let cal = x.zip(y.as_ref()).map(|(x, y)| Calibration { x, y });
     let fixed = quantize(layer, neurons, from, options.bits, cal.as_ref());

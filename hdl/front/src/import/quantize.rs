@@ -143,7 +143,8 @@ impl Open<'_> {
     fn numbers(&self, c: Choice) -> Numbers {
         let n = &self.neurons.neuron;
         // In the unit of the membrane; what is read is a multiple of its own unit.
-        let times = |list: Vec<f64>, n: i32| list.into_iter().map(|v| v * f64::from(n).exp2()).collect::<Vec<_>>();
+        let times =
+            |list: Vec<f64>, n: i32| list.into_iter().map(|v| v * f64::from(n).exp2()).collect::<Vec<_>>();
         let wide = |list| times(list, c.extra as i32);
         let weigh = |list| times(list, c.extra as i32 + self.input);
         let (weight, bias, back) = self.integers(c);

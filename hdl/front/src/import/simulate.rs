@@ -31,7 +31,8 @@ impl Frames {
     pub(crate) fn joined(parts: &[&Self]) -> Self {
         let (samples, steps) = (parts[0].samples, parts[0].steps);
         let all = (0..samples * steps).map(|at| (at / steps, at % steps));
-        let data = all.flat_map(|(n, t)| parts.iter().flat_map(move |p| p.at(n, t).iter().copied())).collect();
+        let data =
+            all.flat_map(|(n, t)| parts.iter().flat_map(move |p| p.at(n, t).iter().copied())).collect();
         Self { samples, steps, len: parts.iter().map(|p| p.len).sum(), data }
     }
 

@@ -166,7 +166,8 @@ impl Translator<'_> {
     }
 
     fn tangled(&self, at: usize) -> Diagnostic {
-        let message = format!("more than {MOST_WAYS} ways, or as many linear nodes in a row, lead through one node");
+        let message =
+            format!("more than {MOST_WAYS} ways, or as many linear nodes in a row, lead through one node");
         unsupported(self.name(at), message, "merge linear nodes in the framework")
     }
 
@@ -188,7 +189,13 @@ impl Translator<'_> {
     }
 
     /// The one feed-forward way into a node that takes spikes as they are.
-    fn only(&self, node: usize, ways: &[Way], model: &Model, place: &[Option<usize>]) -> Result<(Option<usize>, Fold), Diagnostic> {
+    fn only(
+        &self,
+        node: usize,
+        ways: &[Way],
+        model: &Model,
+        place: &[Option<usize>],
+    ) -> Result<(Option<usize>, Fold), Diagnostic> {
         let [(root, list)] = ways else {
             return Err(unsupported(
                 self.name(node),
@@ -225,7 +232,11 @@ impl Translator<'_> {
                 && let [c, _, _] = model.layers[n].shape[..]
                 && c != conv.input[0]
             {
-                let message = format!("`{}` reads a map of {c} channels as one of {}", name.escape_debug(), conv.input[0]);
+                let message = format!(
+                    "`{}` reads a map of {c} channels as one of {}",
+                    name.escape_debug(),
+                    conv.input[0]
+                );
                 return Err(unsupported(name, message, "keep the channels when a map is reshaped"));
             }
             return Ok((from, shape, synapse));
@@ -245,7 +256,11 @@ impl Translator<'_> {
                 return Err(unsupported(name, message, "concatenate the maps in front of one convolution"));
             };
             if *outputs != rows {
-                return Err(unsupported(name, "the ways into it end in different shapes", "check the shapes"));
+                return Err(unsupported(
+                    name,
+                    "the ways into it end in different shapes",
+                    "check the shapes",
+                ));
             }
             bias.iter_mut().zip(own).for_each(|(a, b)| *a += b);
             weights.push((weight, *inputs));
@@ -392,7 +407,8 @@ fn pooled(
         let message = format!("pooling reads shape {shape:?}, expected three axes");
         return Err(unsupported(name, message, "keep the map's axes up to here"));
     };
-    let extent = |n: usize, a: usize| (n + 2 * padding[a]).checked_sub(kernel[a]).map(|rest| rest / stride[a] + 1);
+    let extent =
+        |n: usize, a: usize| (n + 2 * padding[a]).checked_sub(kernel[a]).map(|rest| rest / stride[a] + 1);
     let (Some(oh), Some(ow)) = (extent(h, 0), extent(w, 1)) else {
         let message = format!("windows of {kernel:?} exceed the map of {h} x {w}");
         return Err(unsupported(name, message, "use smaller windows"));

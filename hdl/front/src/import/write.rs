@@ -110,7 +110,10 @@ impl Writer<'_> {
                 let (reshaped, layout) = self.map_for(&name, layer, neurons);
                 let from = reshaped.as_ref().map_or(from, |name| [name.as_str()]);
                 let (block, mut fields) = self.synapse(&name, layer, neurons, fixed);
-                fields.extend(layout.map(|l| ("layout".to_owned(), json!(l))));
+                if let (Some(layout), Synapse::Conv(conv)) = (layout, &neurons.synapse) {
+                    fields.insert("layout".into(), json!(layout));
+                    fields.insert("input_lanes".into(), json!(divisor(conv.input[2], 32)));
+                }
                 let neuron = self.neuron(&name, layer, neurons, fixed);
                 fields.insert("neuron".into(), neuron);
                 self.push(&name, block, &from, fields);
@@ -141,7 +144,12 @@ impl Writer<'_> {
     }
 
     /// For a convolution: the layer that gives its input another shape, where that is needed, and the order of the axes.
-    fn map_for(&mut self, name: &str, layer: &Layer, neurons: &Neurons) -> (Option<String>, Option<&'static str>) {
+    fn map_for(
+        &mut self,
+        name: &str,
+        layer: &Layer,
+        neurons: &Neurons,
+    ) -> (Option<String>, Option<&'static str>) {
         let Synapse::Conv(conv) = &neurons.synapse else { return (None, None) };
         let shape = layer.from.map_or(&self.model.input, |n| &self.model.layers[n].shape);
         let [c, h, w] = conv.input;
@@ -322,11 +330,7 @@ impl Writer<'_> {
 
     fn finish(self, name: &str, input: QType, outputs: &[String]) -> Written {
         let tensor = nervure_core::TensorType::step(&self.model.input, input);
-        let reads_map = self.model.layers.iter().any(|l| {
-            l.from.is_none() && matches!(&l.op, Op::Neurons(n) if matches!(n.synapse, Synapse::Conv(_)))
-        });
-        let last = *self.model.input.last().unwrap_or(&1);
-        let lanes = if reads_map { divisor(last, 32) } else { default_lanes(&tensor) };
+        let lanes = default_lanes(&tensor);
         let port =
             json!({"name": "x", "shape": self.model.input, "format": input, "rate": "step", "lanes": lanes});
         let mut yaml = String::from("nervure: 1\n");
