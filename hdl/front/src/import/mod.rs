@@ -11,6 +11,8 @@ mod neuron;
 mod quantize;
 mod semantics;
 mod simulate;
+#[cfg(test)]
+mod tests;
 mod translate;
 mod write;
 
