@@ -109,10 +109,14 @@ fn nodes_and_fields() {
             ("E0204", "in.shape", "has `shape` 0", |t| t.put(&at("in/shape"), list(&[0]))),
             ("E0204", "in.shape", "has `shape` -3", |t| t.put(&at("in/shape"), list(&[-3]))),
             ("E0204", "in.shape", "more than 16777216", |t| {
-                t.put(&at("in/shape"), list(&[1 << 20, 1 << 20]))
+                t.put(&at("in/shape"), list(&[1 << 20, 1 << 20]));
             }),
             ("E0204", "in.shape", "1099511627776", |t| t.put(&at("in/shape"), list(&[1 << 40]))),
             ("E0125", "in.shape", "beyond 2^53", |t| t.put(&at("in/shape"), list(&[i64::MAX]))),
+            ("E0120", "fc.type", "a text of 20000 bytes", |t| {
+                t.put(&at("fc/type"), text(&"a".repeat(20_000)));
+            }),
+            ("E0120", "", "with a name of 2000 bytes", |t| t.put(&at(&"a".repeat(2000)), linear())),
             ("E0107", "in.shape", "expected whole numbers", |t| t.put(&at("in/shape"), full(2.5, &[1]))),
         ],
     );
@@ -131,7 +135,7 @@ fn edges_and_ways() {
             ("E0123", "node.edges", "has no field `edges`", |t| t.remove("node/edges")),
             ("E0123", "node.nodes", "has no group `nodes`", |t| t.remove("node/nodes")),
             ("E0127", "", "no node of type Input", |t| {
-                t.put(&at("in"), node("Linear", [("weight", full(1.0, &[3, 3]))]))
+                t.put(&at("in"), node("Linear", [("weight", full(1.0, &[3, 3]))]));
             }),
             ("E0127", "", "no node of type Output", |t| t.put(&at("out"), linear())),
             ("E0129", "far", "on no way from an input", |t| t.put(&at("far"), linear())),
@@ -163,7 +167,7 @@ fn images() {
         &[
             ("E0204", "conv.stride", "has `stride` 0, 1", |t| t.put(&at("conv/stride"), list(&[0, 1]))),
             ("E0204", "conv.dilation", "expected 1 to 16777216", |t| {
-                t.put(&at("conv/dilation"), list(&[1, 1 << 30]))
+                t.put(&at("conv/dilation"), list(&[1, 1 << 30]));
             }),
             ("E0204", "conv.padding", "has `padding` -1", |t| t.put(&at("conv/padding"), list(&[-1, 1]))),
             ("E0124", "conv.padding", "of 3 numbers", |t| t.put(&at("conv/padding"), list(&[1, 1, 1]))),
@@ -270,13 +274,14 @@ fn layers() {
     let sound = group([("layer", group([("0", dense), ("1", second)]))]);
     let load = |tree: &Tree| read_lava(&tree.bytes().expect("the library writes it"), "net.net");
     assert_eq!(load(&sound).expect("a sound network").layers.len(), 2);
-    let cases: [Case; 13] = [
+    let cases: [Case; 14] = [
         ("E0122", "0.type", "is not read", |t| t.put("layer/0/type", text("kwta"))),
         ("E0122", "1.type", "expected a neuron of type `CUBA`", |t| {
-            t.put("layer/1/neuron/type", text("SDNN"))
+            t.put("layer/1/neuron/type", text("SDNN"));
         }),
         ("E0123", "0.weight", "has no field `weight`", |t| t.remove("layer/0/weight")),
-        ("E0123", "0.neuron", "has no group `neuron`", |t| t.remove("layer/0/neuron")),
+        ("E0124", "0.delay", "has 3 delays", |t| t.put("layer/0/delay", list(&[1, 1, 1]))),
+        ("E0125", "0.delay", "expected 0 to 4096 steps", |t| t.put("layer/0/delay", list(&[1, -1]))),
         ("E0123", "0.iDecay", "has no field `iDecay`", |t| t.remove("layer/0/neuron/iDecay")),
         ("E0123", "layer.0", "none is called `0`", |t| t.remove("layer/0")),
         ("E0107", "0.weight", "expected whole numbers", |t| t.put("layer/0/weight", full(0.5, &[2, 3]))),
@@ -290,6 +295,9 @@ fn layers() {
         ("E0124", "1.neuron", "has 3 decays", |t| t.put("layer/1/neuron/vDecay", list(&[1, 2, 3]))),
         ("E0406", "", "has 0 layers", |t| t.put("layer", group([]))),
     ];
+    let mut sums = sound.clone();
+    sums.remove("layer/1/neuron");
+    assert_eq!(load(&sums).expect("the last layer gives sums").layers[1].neuron, None);
     for (code, path, words, change) in cases {
         let mut tree = sound.clone();
         change(&mut tree);

@@ -146,6 +146,7 @@ impl Renderer<'_> {
         context["ports"] = json!(self.ports());
         context["mem"] = Value::Object(mem);
         context["kernel"] = Value::Object(kernels);
+        context["lut_ram_words"] = json!(self.target.lut_ram_words);
         for (key, list) in [("in", &ports.inputs), ("out", &ports.outputs)] {
             context[key] = list
                 .iter()

@@ -22,7 +22,8 @@ pub type Rng = rand::rngs::SmallRng;
 /// from the paper's equation; [`Block::body`] is the hardware. Tests hold one against the other for every block.
 ///
 /// Parameters that follow from the layer before need not be written in a network: a field `input` (a [`TensorType`]) and a
-/// field `input_lanes` are filled in with what that layer delivers.
+/// field `input_lanes` are filled in with what that layer delivers, a field `inputs` (a list of [`TensorType`]) with what all
+/// layers deliver that are read.
 pub trait Block: Sized + Sync + Send + 'static {
     /// What a network sets. `#[serde(deny_unknown_fields)]`, every field documented.
     type Params: Serialize + DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + Sync + Send;

@@ -70,6 +70,11 @@ impl Schedule {
 
     /// Takes from input 0 and gives to the outputs in `outputs` (bit mask), `n` times.
     pub fn pass(&mut self, outputs: u8, n: usize) {
-        self.push(1, outputs, n);
+        self.pass_from(1, outputs, n);
+    }
+
+    /// Takes from the inputs in `inputs` and gives to the outputs in `outputs` (bit masks), `n` times.
+    pub fn pass_from(&mut self, inputs: u8, outputs: u8, n: usize) {
+        self.push(inputs, outputs, n);
     }
 }

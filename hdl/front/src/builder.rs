@@ -63,7 +63,7 @@ impl<'r> NetworkBuilder<'r> {
     }
 
     /// Adds a layer. `params` is a mapping of the block's parameters, and of `from` and `fifo` as in a network file;
-    /// without `from` it reads the layer before, or the only input. Parameters `input` and `input_lanes` follow from there.
+    /// without `from` it reads the layer before, or the only input. Parameters `input`, `inputs` and `input_lanes` follow from there.
     ///
     /// Errors: `E0103` and `E0104` for unknown, missing and mistyped fields, `E0108` for a `from` that names nothing,
     /// `E0302` for an unknown block, `E0401` for a name that is taken; whatever the block says of its parameters.
@@ -162,7 +162,7 @@ impl<'r> NetworkBuilder<'r> {
         let from = from.map_err(|d| d.at("from"))?;
         let inputs: Result<Vec<TensorRef>, Diagnostic> = from.iter().map(|f| self.tensor(f)).collect();
         let inputs = inputs.map_err(|d| d.at("from"))?;
-        let instance = self.instance(block, params, inputs.first().copied())?;
+        let instance = self.instance(block, params, &inputs)?;
         Ok(Node { name: name.to_owned(), instance, inputs, fifo })
     }
 
@@ -170,7 +170,7 @@ impl<'r> NetworkBuilder<'r> {
         &mut self,
         block: &str,
         mut params: Map<String, Value>,
-        from: Option<TensorRef>,
+        from: &[TensorRef],
     ) -> Result<Arc<dyn Instance>, Diagnostic> {
         let known: Vec<&str> = self.registry.blocks().map(AnyBlock::name).collect();
         let suggested = |mut d: Diagnostic| {
@@ -183,7 +183,12 @@ impl<'r> NetworkBuilder<'r> {
         let any = self.registry.get(block).map_err(suggested)?;
         let schema = self.schemas.entry(block.to_owned()).or_insert_with(|| any.schema());
         let takes = |field: &str| schema.get("properties").is_some_and(|p| p.get(field).is_some());
-        let stream = from.map(|from| self.network.stream(from));
+        let stream = from.first().map(|from| self.network.stream(*from));
+        if takes("inputs") && !params.contains_key("inputs") {
+            let tensors: Vec<TensorType> = from.iter().map(|from| self.network.stream(*from).tensor).collect();
+            let tensors = serde_json::to_value(tensors).expect("tensor types are plain data");
+            params.insert("inputs".to_owned(), tensors);
+        }
         if takes("input") {
             match (params.get("input"), &stream) {
                 // A type that does not even parse is for the block to refuse.

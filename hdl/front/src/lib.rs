@@ -1,12 +1,12 @@
 //! The front door: files and Rust code become a [`Network`](nervure_core::Network).
 //!
 //! [`load()`] reads a network file with its weights, [`samples()`] reads inputs, [`to_yaml`] prints a network back, and
-//! [`NetworkBuilder`] is the same way in from Rust. Whatever is wrong with a file is one
-//! [`Diagnostic`](nervure_core::Diagnostic) with its line, column and remedy; no file makes this crate panic, hang, or
-//! reserve memory that the file does not fill.
+//! [`NetworkBuilder`] is the same way in from Rust; [`nir`] reads what other programs trained. Whatever is wrong with a
+//! file is one [`Diagnostic`](nervure_core::Diagnostic) with its place and remedy; no file makes this crate panic, hang,
+//! or reserve memory that the file does not fill.
 //!
-//! Deliberately absent: floating point beyond this crate (arrays must hold whole numbers), the name of any block
-//! (there is only the [`Registry`](nervure_core::Registry)), and everything that comes after the network.
+//! Deliberately absent: floating point beyond this crate (arrays of a network file must hold whole numbers), the name of
+//! any block (there is only the [`Registry`](nervure_core::Registry)), and everything that comes after the network.
 
 mod builder;
 mod document;

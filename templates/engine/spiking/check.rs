@@ -40,6 +40,9 @@ pub(super) fn all(p: &Params) -> Result<(), Diagnostic> {
         recurrent.check("recurrent", &[p.neurons(), p.neurons()], p.weight_format)?;
     }
     diag::divides("lanes", p.lanes, "the number of neurons", p.neurons())?;
+    if let Some(lanes) = p.output_lanes {
+        diag::divides("output_lanes", lanes, "`lanes`", p.lanes)?;
+    }
     diag::divides("input_lanes", p.input_lanes, "the elements of the input", p.input.len())?;
     bias(p, "bias", p.bias.as_ref())?;
     bias(p, "recurrent_bias", p.recurrent_bias.as_ref())?;

@@ -30,8 +30,10 @@ struct Time {
     beats: usize,
     /// For each row of constants, whether it is left out in the first step.
     later: Vec<bool>,
-    /// Cycles that a group takes to fire, less one.
+    /// Cycles in which a group changes after it has fired.
     changes: usize,
+    /// Beats of the output that a group makes.
+    chunks: usize,
 }
 
 enum Synapses {
@@ -124,6 +126,7 @@ impl State {
             beats: p.beats(),
             later: p.constants().iter().map(|c| c.later).collect(),
             changes: hardware::lane(p).changes,
+            chunks: p.chunks(),
         };
         Self { synapses, wide: vec![0; p.neurons()], previous, started: false, time, neuron }
     }
@@ -171,8 +174,14 @@ impl State {
             out.busy(if beat + 1 == t.beats { busy } else { busy.saturating_sub(1) });
         }
         for _ in 0..t.groups {
-            out.give(1);
-            out.busy(t.changes);
+            if t.chunks > 1 {
+                out.busy(1);
+                // At least two parts, so that the changes, two at most, are made meanwhile.
+                out.give(t.chunks);
+            } else {
+                out.give(1);
+                out.busy(t.changes);
+            }
         }
     }
 }

@@ -34,9 +34,10 @@ module example_spiking (
   wire en;
   wire scanning = |pending_q;
   wire firing = all_loaded_q & ~scanning;
-  reg  [0:0] phase_q;    // of a group that fires: compare, then change
+  reg  [0:0] phase_q;    // of a group that fires
   wire comparing = firing & (phase_q == 1'd0);
   wire fired = firing & (phase_q == 1'd1);
+  wire changed = fired;
 
   localparam integer WIDTH = 4;
   reg  [1:0] bit_index;    // the lowest element with an event
@@ -46,9 +47,10 @@ module example_spiking (
   always @* begin
     bit_index = 2'd0;
     found = 1'b0;
+    for (i = WIDTH - 1; i >= 0; i = i - 1)
+      if (pending_q[i]) bit_index = i[1:0];
     for (i = 0; i < WIDTH; i = i + 1) begin
       rest[i] = pending_q[i] & found;
-      if (pending_q[i] & ~found) bit_index = i[1:0];
       found = found | pending_q[i];
     end
   end
@@ -75,7 +77,6 @@ module example_spiking (
       clear_q <= 1'b1;
       all_loaded_q <= 1'b0;
       pending_q <= 4'd0;
-      beat_q <= { 3{1'b1} };
       inner_q <= 1'b0;
       first_q <= 1'b1;
       group_q <= 2'd0;
@@ -85,8 +86,6 @@ module example_spiking (
       else if (scanning & group_end) pending_q <= rest;
       if (load & step_end) all_loaded_q <= 1'b1;
       else if (fired & group_end) all_loaded_q <= 1'b0;
-      if (load) beat_q <= beat_q + 3'd1;
-      else if (firing) beat_q <= { 3{1'b1} };
       if (take & outer_end) inner_q <= 1'b1;
       else if (fired & group_end) inner_q <= 1'b0;
       if (fired & group_end) first_q <= last_q;
@@ -95,6 +94,10 @@ module example_spiking (
         group_q <= group_end ? 2'd0 : group_q + 2'd1;
       if (firing) phase_q <= fired ? 1'd0 : phase_q + 1'd1;
     end
+
+  always @(posedge clk)
+    if (~rst_n | firing) beat_q <= { 3{1'b1} };
+    else if (load) beat_q <= beat_q + 3'd1;
 
   always @(posedge clk) if (take) last_q <= s_axis_x_tlast;
 
@@ -114,34 +117,37 @@ module example_spiking (
   reg  second_q;                            // and it clears; alone: they are compared with the threshold
   reg  end_q;
   reg  [1:0] group1_q;
-  reg  [15:0] state_mem [0:2];
-  wire [15:0] state = state_mem[group1_q];
+  // Inverted, so that Yosys leaves the register outside: with the same address for both, the memory needs one port.
+  wire [1:0] state_at = ~group1_q;
+  reg  [15:0] state_mem [0:3];
+  wire [15:0] state = state_mem[state_at];
   wire [15:0] state_next;
   wire [1:0] result;
   reg  [1:0] m_data_q;
   wire [1:0] spiked = m_data_q;
+  wire update = changed;
 
   always @(posedge clk)
     if (~rst_n) begin
       write_q <= 1'b0;
       fire_q <= 1'b0;
     end else if (en) begin
-      write_q <= scanning | (firing & ~comparing) | clear_q;
+      write_q <= scanning | update | clear_q;
       fire_q <= comparing;
     end
 
   always @(posedge clk)
     if (en) begin
-      update_q <= (firing & ~comparing) | clear_q;
-      second_q <= comparing | (fired & last_q) | clear_q;
+      update_q <= update | clear_q;
+      second_q <= comparing | (changed & last_q) | clear_q;
       end_q <= group_end & last_q;
       group1_q <= group_q;
     end
 
   // Clearing subtracts what is there: known from the beginning.
   integer g;
-  initial for (g = 0; g < 3; g = g + 1) state_mem[g] = 16'd0;
-  always @(posedge clk) if (en & write_q) state_mem[group1_q] <= state_next;
+  initial for (g = 0; g <= 3; g = g + 1) state_mem[g] = 16'd0;
+  always @(posedge clk) if (en & write_q) state_mem[state_at] <= state_next;
 
   // Outputs of this step, for the next.
   reg  [1:0] previous_mem [0:2];
@@ -210,14 +216,14 @@ module example_spiking_lane (
   wire signed [4:0] complement_2 = ~shifted;
   wire signed [7:0] chosen = spiked ? complement : {{3{complement_2[4]}}, complement_2};
   wire signed [7:0] chosen_2 = second ? complement : chosen;
-  wire signed [4:0] chosen_3 = second ? 5'd22 : {weight[3], weight};
-  wire signed [7:0] chosen_4 = update ? chosen_2 : {{3{chosen_3[4]}}, chosen_3};
+  wire signed [7:0] chosen_3 = second ? 8'd118 : {{4{weight[3]}}, weight};
+  wire signed [7:0] chosen_4 = update ? chosen_2 : chosen_3;
   wire [9:0] sum_2_carry = {{sum[7], sum}, update} - {~({chosen_4[7], chosen_4}), 1'b1};
   wire signed [8:0] sum_2 = sum_2_carry[9:1];
   wire signed [7:0] after = sum_2[7:0];
-  wire flag = $signed(sum) >= $signed(8'd0);
-  wire flag_2 = $signed(after) >= $signed(8'd0);
-  wire spike = flag & flag_2;
+  wire flag = $signed(8'd0) > $signed(after);
+  wire flag_2 = $signed(sum) >= $signed(8'd0);
+  wire spike = flag_2 & flag;
 
   assign sum_next = after;
   assign spike_out = spike;

@@ -33,6 +33,7 @@ module example_spiking (
   wire firing = all_loaded_q & ~scanning;
   wire comparing = firing;
   wire fired = firing;
+  wire changed = comparing;
 
   wire [2:0] rest = pending_q - 3'd1;
 
@@ -48,19 +49,20 @@ module example_spiking (
       clear_q <= 1'b1;
       all_loaded_q <= 1'b0;
       pending_q <= 3'd0;
-      beat_q <= { 4{1'b1} };
       group_q <= 3'd0;
     end else if (en) begin
       if (load) pending_q <= loaded;
       else if (scanning & group_end) pending_q <= rest;
       if (load & step_end) all_loaded_q <= 1'b1;
       else if (fired & group_end) all_loaded_q <= 1'b0;
-      if (load) beat_q <= beat_q + 4'd1;
-      else if (firing) beat_q <= { 4{1'b1} };
       if (group_end) clear_q <= 1'b0;
       if (scanning | fired | clear_q)
         group_q <= group_end ? 3'd0 : group_q + 3'd1;
     end
+
+  always @(posedge clk)
+    if (~rst_n | firing) beat_q <= { 4{1'b1} };
+    else if (load) beat_q <= beat_q + 4'd1;
 
   always @(posedge clk) if (take) last_q <= s_axis_x_tlast;
 
@@ -80,30 +82,33 @@ module example_spiking (
   reg  zero_q;                              // what is stored becomes its reset value
   reg  end_q;
   reg  [2:0] group1_q;
-  reg  [7:0] state_mem [0:5];
-  wire [7:0] state = state_mem[group1_q];
+  // Inverted, so that Yosys leaves the register outside: with the same address for both, the memory needs one port.
+  wire [2:0] state_at = ~group1_q;
+  reg  [7:0] state_mem [0:7];
+  wire [7:0] state = state_mem[state_at];
   wire [7:0] state_next;
   wire [0:0] result;
   reg  [0:0] m_data_q;
+  wire update = comparing;
 
   always @(posedge clk)
     if (~rst_n) begin
       write_q <= 1'b0;
       fire_q <= 1'b0;
     end else if (en) begin
-      write_q <= scanning | firing | clear_q;
+      write_q <= scanning | update | clear_q;
       fire_q <= comparing;
     end
 
   always @(posedge clk)
     if (en) begin
-      update_q <= firing | clear_q;
-      zero_q <= clear_q | (fired & last_q);
+      update_q <= update | clear_q;
+      zero_q <= clear_q | (changed & last_q);
       end_q <= group_end & last_q;
       group1_q <= group_q;
     end
 
-  always @(posedge clk) if (en & write_q) state_mem[group1_q] <= state_next;
+  always @(posedge clk) if (en & write_q) state_mem[state_at] <= state_next;
 
   example_spiking_lane lane_0 (
     .sum(state[7:0]),

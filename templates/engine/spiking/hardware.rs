@@ -108,8 +108,10 @@ pub(super) fn body(p: &Params) -> Body {
     let outer = p.input.len() / p.input_lanes;
     let (inner, otherwise) = inner_words(p, lane.output, beat_bits);
     let output_bits = usize::from(lane.output.bits);
+    // A group fires in one cycle; its output leaves with that or, in parts, in the cycles after; then or meanwhile it changes.
+    let phases = 1 + lane.changes.max(if p.chunks() > 1 { p.chunks() } else { 0 });
     let context = json!({
-        "lanes": p.lanes, "groups": groups, "group_bits": group_bits, "input_lanes": p.input_lanes,
+        "lanes": p.lanes, "groups": groups, "group_bits": group_bits, "group_top": (1usize << group_bits) - 1, "input_lanes": p.input_lanes,
         "width": width, "element_bits": element.bits, "pending": width * usize::from(element.bits),
         "bit_bits": bit_bits, "beat_bits": beat_bits, "beats": beats,
         "address": address("bit_index"), "second_address": address("second_index"), "pair": p.events == 2,
@@ -122,7 +124,8 @@ pub(super) fn body(p: &Params) -> Body {
         "word": p.lanes * lane.state_bits(), "reset_word": hex(&resets, 1),
         "connections": (0..p.lanes).map(|n| lane.connections(n)).collect::<Vec<_>>(),
         "result_width": p.lanes * output_bits, "changes": lane.changes,
-        "phase_bits": bits(lane.changes + 1), "param_width": param_width, "param_word": param_word,
+        "chunks": p.chunks(), "chunk_bits": bits(p.chunks()),
+        "phases": phases, "phase_bits": bits(phases), "output_width": p.lanes / p.chunks() * output_bits, "param_width": param_width, "param_word": param_word,
         "weight_width": p.lanes * usize::from(p.weight_format.bits), "memories": slices,
     });
     Body::Template(Box::new(Template {

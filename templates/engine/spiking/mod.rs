@@ -50,6 +50,9 @@ pub(crate) struct Params {
     events: usize,
     /// Neurons computed at once; divides the number of neurons.
     lanes: usize,
+    /// Neurons a beat of the output; divides `lanes`, and is `lanes` unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    output_lanes: Option<usize>,
     /// Whether the adder that integrates does the neuron's step, too; unless given, where it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sharing: Option<Sharing>,
@@ -88,6 +91,11 @@ impl Params {
 
     fn groups(&self) -> usize {
         self.neurons() / self.lanes
+    }
+
+    /// Beats of the output that one group makes.
+    fn chunks(&self) -> usize {
+        self.output_lanes.map_or(1, |n| self.lanes / n)
     }
 
     /// Elements of the widest beat.
@@ -181,7 +189,7 @@ impl Block for Spiking {
         let neuron = p.neuron().map_err(|d| d.at("neuron"))?;
         check::neuron(p, neuron.as_ref())?;
         let y = neuron.interface().outputs[0].tensor.clone();
-        Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, y, p.lanes))
+        Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, y, p.lanes / p.chunks()))
     }
 
     fn state(p: &Params) -> golden::State {

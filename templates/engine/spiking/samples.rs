@@ -31,6 +31,7 @@ pub(super) fn examples() -> Vec<Params> {
         values: None,
         events: 1,
         lanes: 2,
+        output_lanes: None,
         sharing: None,
         neuron: lif(9, "zero", "wrap"),
     };
@@ -43,8 +44,9 @@ pub(super) fn examples() -> Vec<Params> {
         neuron: lif(12, "subtract", "wrap"),
         ..plain.clone()
     };
-    // All neurons at once, two spikes at once.
-    let mut parallel = Params { input_lanes: 12, lanes: 6, events: 2, ..plain.clone() };
+    // All neurons at once, two spikes at once, and fewer a beat.
+    let mut parallel =
+        Params { input_lanes: 12, lanes: 6, output_lanes: Some(2), events: 2, ..plain.clone() };
     parallel.neuron.block = "neuron/if".into();
     parallel.neuron.params.remove("leak");
     // Signed values, and a step of its own logic.
@@ -68,6 +70,7 @@ pub(super) fn random(input: &TensorType, rng: &mut Rng) -> Option<Params> {
     let (lo, hi) = (weight_format.min(), weight_format.max());
     let spikes = input.format == QType::unsigned(1);
     let repeats = input.format.bits <= 4 && !input.format.signed && rng.random::<bool>();
+    let lanes = divisor(neurons, 16, rng);
     let bias = |rng: &mut Rng| {
         let values = (0..neurons).map(|_| rng.random_range(3 * lo..=3 * hi)).collect();
         rng.random::<bool>().then(|| Tensor::vector(values))
@@ -82,7 +85,8 @@ pub(super) fn random(input: &TensorType, rng: &mut Rng) -> Option<Params> {
         recurrent_bias: bias(rng),
         values: Some(if repeats { Values::Repeat } else { Values::Multiply }),
         events: if spikes { rng.random_range(1..3) } else { 1 },
-        lanes: divisor(neurons, 16, rng),
+        lanes,
+        output_lanes: rng.random::<bool>().then(|| divisor(lanes, 16, rng)),
         sharing: rng.random::<bool>().then_some(Sharing::Off),
         neuron: Neuron { block: String::new(), params: serde_json::Map::new() },
     };

@@ -5,7 +5,7 @@ use nervure_core::{QType, Rate, Tensor, TensorType};
 use rand::RngExt;
 use serde_json::json;
 
-use super::{Layout, Params, ones};
+use super::{Layout, Params, Sharing, ones};
 use crate::shared::divisor;
 use crate::shared::cell::Neuron;
 
@@ -37,7 +37,8 @@ pub(super) fn examples() -> Vec<Params> {
         padding: [1, 1],
         dilation: ones(),
         groups: 1,
-        lanes: 2,
+        lanes: 6,
+        sharing: None,
         neuron: integrate("s12", 20),
     };
     // The first layer of a network of images: counts, channels first, one word a position.
@@ -64,9 +65,11 @@ pub(super) fn examples() -> Vec<Params> {
         dilation: [1, 2],
         groups: 2,
         lanes: 1,
-        neuron: neuron("neuron/lif", lif.clone()),
+        neuron: neuron("neuron/lif", lif),
         ..small.clone()
     };
+    let wraps =
+        json!({"membrane": "s10", "threshold": 15, "compare": "gt", "reset": "zero", "overflow": "wrap"});
     let line = Params {
         input: TensorType::step(&[1, 16, 2], QType::unsigned(1)),
         input_lanes: 2,
@@ -74,7 +77,7 @@ pub(super) fn examples() -> Vec<Params> {
         stride: [1, 2],
         padding: [0, 0],
         lanes: 4,
-        neuron: neuron("neuron/lif", lif),
+        neuron: neuron("neuron/if", wraps),
         ..small.clone()
     };
     vec![small, counts, grouped, line]
@@ -110,6 +113,7 @@ pub(super) fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
         dilation: [down.3, across.3],
         groups,
         lanes: divisor(out / groups, 8, rng),
+        sharing: rng.random::<bool>().then_some(Sharing::Off),
         neuron: Neuron { block: String::new(), params: serde_json::Map::new() },
     };
     let current = TensorType::step(&p.out(), p.current());

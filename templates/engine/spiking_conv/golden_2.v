@@ -22,7 +22,7 @@ module example_spiking_conv (
   wire en;
   wire load;                                // the next event leaves the beat at hand
   wire free;                                // and may do so
-  wire passing;                             // clearing, or firing: all words in turn
+  wire passing;                             // a word is done with clearing or firing: the next in turn
   wire word_end;                            // of which this is the last
 
   // ---- The beat at hand: its elements still to be served, and where they lie ----
@@ -42,7 +42,8 @@ module example_spiking_conv (
   wire y_end = y_q == 3'd6;
   wire all_taken = open_q & c_end & x_end & y_end;
   wire firing = all_taken & ~pending & ~busy_q;
-  assign passing = firing | clear_q;
+  wire fired = firing;
+  assign passing = fired | clear_q;
   assign s_axis_x_tready = en & ~pending & free & ~all_taken & ~clear_q;
 
   wire [0:0] rest = 1'b0;
@@ -60,7 +61,7 @@ module example_spiking_conv (
       if (take) values_q <= s_axis_x_tdata;
       else if (load) values_q <= rest;
       if (take) open_q <= 1'b1;
-      else if (firing & word_end) open_q <= 1'b0;
+      else if (fired & word_end) open_q <= 1'b0;
       if (word_end) clear_q <= 1'b0;
       if (take) c_q <= c_end ? 2'd0 : c_q + 2'd1;
       if (take & c_end) x_q <= x_end ? 3'd0 : x_q + 3'd1;
@@ -121,7 +122,7 @@ module example_spiking_conv (
     if (~rst_n) word_q <= 7'd0;
     else if (en) begin
       if (load) word_q <= start;
-      else if (passing ? word_end : event_end) word_q <= 7'd0;
+      else if (busy_q ? event_end : (passing & word_end)) word_q <= 7'd0;
       else if (busy_q & slice_end) word_q <= word_q + 7'd10;
       else if (busy_q | passing) word_q <= word_q + 7'd1;
     end
@@ -154,11 +155,12 @@ module example_spiking_conv (
   reg  write_q;
   reg  update_q;                            // the word's neurons do their step
   reg  fire_q;                              // and what they give leaves
-  reg  zero_q;
+  reg  zero_q;                              // and what is stored becomes its reset value
   reg  end_q;
   wire [9:0] state;
   wire [9:0] state_next;
   wire [0:0] result;
+  reg  [0:0] m_data_q;
 
   always @(posedge clk)
     if (~rst_n) begin
@@ -172,7 +174,7 @@ module example_spiking_conv (
   always @(posedge clk)
     if (en) begin
       update_q <= passing;
-      zero_q <= clear_q | (firing & last_q);
+      zero_q <= clear_q | (fired & last_q);
       end_q <= word_end & last_q;
     end
 
@@ -183,7 +185,7 @@ module example_spiking_conv (
   always @(posedge clk) if (en) word1_q <= word_q;
   always @(posedge clk) if (en) state_q <= state_mem[word_q];
   always @(posedge clk) if (en & write_q) state_mem[word1_q] <= state_next;
-  // No word is read in the cycle in which it is written: an event begins in the first slice and ends in the last.
+  // No word is read in the cycle in which it is written: an event never begins where the one before has just ended.
   assign state = state_q;
 
   example_spiking_conv_lane lane_0 (
@@ -199,7 +201,6 @@ module example_spiking_conv (
   // ---- Output register ----
   reg  m_valid_q;
   reg  m_last_q;
-  reg  [0:0] m_data_q;
   assign en = ~fire_q | ~m_valid_q | m_axis_y_tready;
   assign m_axis_y_tvalid = m_valid_q;
   assign m_axis_y_tlast = m_last_q;

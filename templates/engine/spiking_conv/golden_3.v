@@ -22,7 +22,7 @@ module example_spiking_conv (
   wire en;
   wire load;                                // the next event leaves the beat at hand
   wire free;                                // and may do so
-  wire passing;                             // clearing, or firing: all words in turn
+  wire passing;                             // a word is done with clearing or firing: the next in turn
   wire word_end;                            // of which this is the last
 
   // ---- The beat at hand: its elements still to be served, and where they lie ----
@@ -38,7 +38,10 @@ module example_spiking_conv (
   wire x_end = x_q == 4'd15;
   wire all_taken = open_q & x_end;
   wire firing = all_taken & ~pending & ~busy_q;
-  assign passing = firing | clear_q;
+  reg  changing_q;                          // second cycle of a word: after the comparison, the change
+  wire comparing = firing & ~changing_q;
+  wire fired = firing & changing_q;
+  assign passing = fired | clear_q;
   assign s_axis_x_tready = en & ~pending & free & ~all_taken & ~clear_q;
 
   localparam integer INPUT_LANES = 2;
@@ -59,12 +62,14 @@ module example_spiking_conv (
       clear_q <= 1'b1;
       open_q <= 1'b0;
       values_q <= 2'd0;
+      changing_q <= 1'b0;
       x_q <= 4'd15;
     end else if (en) begin
       if (take) values_q <= s_axis_x_tdata;
       else if (load) values_q <= rest;
       if (take) open_q <= 1'b1;
-      else if (firing & word_end) open_q <= 1'b0;
+      else if (fired & word_end) open_q <= 1'b0;
+      changing_q <= comparing;
       if (word_end) clear_q <= 1'b0;
       if (take) x_q <= x_end ? 4'd0 : x_q + 4'd1;
     end
@@ -110,7 +115,7 @@ module example_spiking_conv (
     if (~rst_n) word_q <= 3'd0;
     else if (en) begin
       if (load) word_q <= start;
-      else if (passing ? word_end : event_end) word_q <= 3'd0;
+      else if (busy_q ? event_end : (passing & word_end)) word_q <= 3'd0;
       else if (busy_q | passing) word_q <= word_q + 3'd1;
     end
 
@@ -130,13 +135,15 @@ module example_spiking_conv (
 
   // ---- Stage 1: change and write what is stored for the word ----
   reg  write_q;
-  reg  update_q;                            // the word's neurons do their step
-  reg  fire_q;                              // and what they give leaves
-  reg  zero_q;
+  reg  fire_q;                              // what the word's neurons give leaves
+  reg  update_q;                            // their change after it
+  reg  second_q;                            // alone: they are compared with the threshold; with the change: clear
   reg  end_q;
   wire [39:0] state;
   wire [39:0] state_next;
   wire [3:0] result;
+  reg  [3:0] m_data_q;
+  wire [3:0] spiked = m_data_q;
 
   always @(posedge clk)
     if (~rst_n) begin
@@ -144,13 +151,13 @@ module example_spiking_conv (
       fire_q <= 1'b0;
     end else if (en) begin
       write_q <= (busy_q & reaches_q) | passing;
-      fire_q <= firing;
+      fire_q <= comparing;
     end
 
   always @(posedge clk)
     if (en) begin
       update_q <= passing;
-      zero_q <= clear_q | (firing & last_q);
+      second_q <= comparing | clear_q | (fired & last_q);
       end_q <= word_end & last_q;
     end
 
@@ -162,7 +169,7 @@ module example_spiking_conv (
   always @(posedge clk) if (en) state_q <= state_mem[word_q];
   always @(posedge clk) if (en & write_q) state_mem[word1_q] <= state_next;
 
-  // Two events can meet in a word in two successive cycles: the memory does not hold the first one's result yet.
+  // An event can begin in the word in which the one before ended: the memory does not hold that result yet.
   reg  same_q;
   reg  [39:0] written_q;
   always @(posedge clk)
@@ -176,7 +183,8 @@ module example_spiking_conv (
     .sum(state[9:0]),
     .weight(weights[3:0]),
     .update(update_q),
-    .clear(zero_q),
+    .second(second_q),
+    .spiked(spiked[0]),
     .sum_next(state_next[9:0]),
     .spike_out(result[0])
   );
@@ -184,7 +192,8 @@ module example_spiking_conv (
     .sum(state[19:10]),
     .weight(weights[7:4]),
     .update(update_q),
-    .clear(zero_q),
+    .second(second_q),
+    .spiked(spiked[1]),
     .sum_next(state_next[19:10]),
     .spike_out(result[1])
   );
@@ -192,7 +201,8 @@ module example_spiking_conv (
     .sum(state[29:20]),
     .weight(weights[11:8]),
     .update(update_q),
-    .clear(zero_q),
+    .second(second_q),
+    .spiked(spiked[2]),
     .sum_next(state_next[29:20]),
     .spike_out(result[2])
   );
@@ -200,7 +210,8 @@ module example_spiking_conv (
     .sum(state[39:30]),
     .weight(weights[15:12]),
     .update(update_q),
-    .clear(zero_q),
+    .second(second_q),
+    .spiked(spiked[3]),
     .sum_next(state_next[39:30]),
     .spike_out(result[3])
   );
@@ -208,7 +219,6 @@ module example_spiking_conv (
   // ---- Output register ----
   reg  m_valid_q;
   reg  m_last_q;
-  reg  [3:0] m_data_q;
   assign en = ~fire_q | ~m_valid_q | m_axis_y_tready;
   assign m_axis_y_tvalid = m_valid_q;
   assign m_axis_y_tlast = m_last_q;
@@ -238,26 +248,28 @@ module example_spiking_conv_lane (
   input  wire signed [9:0] sum,
   input  wire signed [3:0] weight,
   input  wire update,
-  input  wire clear,
+  input  wire second,
+  input  wire spiked,
   output wire signed [9:0] sum_next,
   output wire spike_out
 );
-  wire spike = $signed(sum) > $signed(10'd25);
-  wire signed [9:0] chosen = spike ? 10'd0 : sum;
-  wire signed [8:0] rest = (chosen[9] & ~(&chosen[8])) ? 9'h100 : chosen[8:0];
-  wire signed [9:0] chosen_2 = update ? {rest[8], rest} : sum;
-  wire signed [9:0] chosen_3 = clear ? 10'd0 : chosen_2;
-  wire signed [6:0] shifted = chosen_3[9:3];
-  wire signed [6:0] complement = ~shifted;
-  wire signed [6:0] chosen_4 = update ? complement : {{3{weight[3]}}, weight};
-  wire [10:0] sum_2_carry = {chosen_3, update} - {~({{3{chosen_4[6]}}, chosen_4}), 1'b1};
-  wire signed [9:0] sum_2 = sum_2_carry[10:1];
+  wire signed [9:0] complement = ~sum;
+  wire signed [9:0] chosen = spiked ? complement : 10'd1023;
+  wire signed [9:0] chosen_2 = second ? complement : chosen;
+  wire signed [4:0] chosen_3 = second ? 5'd16 : {weight[3], weight};
+  wire signed [9:0] chosen_4 = update ? chosen_2 : {{5{chosen_3[4]}}, chosen_3};
+  wire [11:0] sum_2_carry = {{sum[9], sum}, update} - {~({chosen_4[9], chosen_4}), 1'b1};
+  wire signed [10:0] sum_2 = sum_2_carry[11:1];
+  wire signed [9:0] after = sum_2[9:0];
+  wire flag = $signed(sum) >= $signed(10'd0);
+  wire flag_2 = $signed(after) >= $signed(10'd0);
+  wire spike = flag & flag_2;
 
-  assign sum_next = sum_2;
+  assign sum_next = after;
   assign spike_out = spike;
 
   // Bits that carry no information.
-  wire unused = &{1'b0, sum_2_carry[0]};
+  wire unused = &{1'b0, sum_2[10], sum_2_carry[0]};
 endmodule
 
 `default_nettype wire

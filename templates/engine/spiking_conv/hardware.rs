@@ -6,7 +6,7 @@ use nervure_core::{QType, Target, Timing};
 use serde_json::{Value, json};
 
 use super::memories::{Table, bits, constants, in_address, weights};
-use super::{Layout, Params};
+use super::{Layout, Params, Sharing};
 use crate::shared::area;
 use crate::shared::lane::{Feed, Lane};
 use crate::shared::cell::kernel_of;
@@ -29,6 +29,25 @@ pub(super) fn cycles(p: &Params) -> Vec<usize> {
         }
     }
     cycles
+}
+
+/// Whether an event may begin in the word in which the one before ended, or a pass where an event did, a cycle later.
+///
+/// Events of different beats lie further apart; an event of several words begins and ends in different ones.
+fn collides(p: &Params) -> bool {
+    let taps = |n: usize| (0..p.axis(n).extent).map(|at| p.axis(n).taps(at)).collect::<Vec<_>>();
+    let (down, across) = (taps(0), taps(1));
+    let single = |all: &[Vec<(usize, usize)>]| all.iter().any(|t| t.len() == 1);
+    if p.group_slices() > 1 || p.words() == 1 || !single(&down) {
+        return false;
+    }
+    // In one row of outputs, neighbours in a beat of one channel may share a column.
+    let beat = if p.layout == Layout::Chw { p.input_lanes } else { 1 };
+    let meet = |x: &[Vec<(usize, usize)>]| {
+        let mut ends = x.iter().enumerate().filter_map(|(n, t)| Some((n, t.last()?.0)));
+        ends.any(|(n, end)| x[n + 1..].iter().any(|t| t.first().is_some_and(|t| t.0 == end)))
+    };
+    single(&across) || across.chunks(beat).any(meet)
 }
 
 /// The neuron with the bias added to its current, behind the sum of state and current where there is one: so the lane
@@ -89,7 +108,10 @@ pub(super) fn lane(p: &Params) -> Lane {
         Some(bias) => biased(&neuron, &bias.data, p.weight_format.frac),
         None => neuron,
     };
-    Lane::new(&neuron, p.current(), Feed::weights(p.weight_format))
+    let feed = Feed { shared: p.sharing != Some(Sharing::Off), ..Feed::weights(p.weight_format) };
+    let lane = Lane::new(&neuron, p.current(), feed);
+    // A second change would read what the first has not yet written.
+    if lane.changes > 1 { Lane::new(&neuron, p.current(), Feed { shared: false, ..feed }) } else { lane }
 }
 
 /// A counter of the beat at hand: its name, how many it counts, and the names of its counter within a beat's elements.
@@ -217,12 +239,12 @@ pub(super) fn body(p: &Params) -> Body {
         "x_tap_step": x_tap_step * group_slices - (group_slices - 1), "y_tap_step": y_tap_step * row,
         "missed": missed, "start": start, "start_tap": start_tap, "counters": counters,
         "position_end": position_end, "row_address": row_address, "tables": table_json,
-        "parts": parts, "weight_width": at, "forward": group_slices == 1 && words > 1,
+        "parts": parts, "weight_width": at, "forward": collides(p),
         "block": words > LUT_RAM_WORDS, "word": p.lanes * lane.state_bits(),
         "result_width": p.lanes * usize::from(lane.output.bits),
         "connections": (0..p.lanes).map(|n| lane.connections(n)).collect::<Vec<_>>(),
         "constant_width": constants.width, "constant_word": constants.words[0],
-        "constant_index": constant_index, "index_count": count, "index": index(depth),
+        "constant_index": constant_index, "index_count": count, "phased": lane.changes == 1, "index": index(depth),
     });
     let mut memories: Vec<Memory> = weights;
     let used = tables.into_iter().map(|(_, t)| t.memory).filter(|m| m.width > 0 && m.words.len() > 1);
@@ -262,8 +284,7 @@ pub(super) fn cost(p: &Params, t: &Target) -> Area {
                 memory(m.width, m.words.len(), false)
             };
     }
-    let forward =
-        if p.group_slices() == 1 && p.words() > 1 { area(word + 8, word + 1) } else { Area::default() };
+    let forward = if collides(p) { area(word + 8, word + 1) } else { Area::default() };
     let address = bits(p.words());
     sum + forward + area(60 + 3 * p.input_lanes + 4 * address, 40 + 2 * p.input_lanes + 4 * address + p.lanes)
 }

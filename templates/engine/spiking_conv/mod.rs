@@ -53,6 +53,9 @@ pub(crate) struct Params {
     groups: usize,
     /// Output channels computed at once; divides those of a group.
     lanes: usize,
+    /// Whether the adder that integrates does the neuron's step, too; unless given, where it can in one change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sharing: Option<Sharing>,
     /// The neuron: its `block`, and that block's parameters.
     neuron: Neuron,
 }
@@ -66,6 +69,16 @@ enum Layout {
     Hwc,
     /// Channels, height, width.
     Chw,
+}
+
+/// Whether one adder does everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Sharing {
+    /// The neuron's step takes one cycle, of its own logic.
+    Off,
+    /// It takes two cycles of the adder that integrates: to compare, and to change.
+    Adder,
 }
 
 const fn one() -> usize {
@@ -85,6 +98,8 @@ pub(crate) struct State {
     neuron: Box<dyn Runner>,
     /// Cycles of the hardware for a spike of each input element.
     cycles: Vec<usize>,
+    /// Cycles of the neuron's step after the one in which it gives.
+    changes: usize,
 }
 
 impl Params {
@@ -240,6 +255,12 @@ impl Block for SpikingConv {
             return Err(Diagnostic::new("E0207", message, help).at("weights"));
         }
         let neuron = p.neuron().map_err(|d| d.at("neuron"))?;
+        if p.sharing == Some(Sharing::Adder) && hardware::lane(p).changes == 0 {
+            let message =
+                "`sharing: adder` does not suit this neuron: more than one addition follows the comparison";
+            let help = "leave `sharing` out; an adder serves for a neuron without bias whose membrane wraps";
+            return Err(Diagnostic::new("E0203", message, help).at("sharing"));
+        }
         let y = neuron.interface().outputs[0].tensor.clone();
         Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, y, p.lanes))
     }
@@ -257,7 +278,13 @@ impl Block for SpikingConv {
             }
         }
         let neuron = p.neuron().expect("the interface was checked").runner();
-        State { weights, current: vec![0; p.out().iter().product()], neuron, cycles: hardware::cycles(p) }
+        State {
+            weights,
+            current: vec![0; p.out().iter().product()],
+            neuron,
+            cycles: hardware::cycles(p),
+            changes: hardware::lane(p).changes,
+        }
     }
 
     fn reset(_: &Params, s: &mut State) {
@@ -312,7 +339,14 @@ impl Block for SpikingConv {
             // One more to look up the first event; the next beat is taken in the last cycle of this one's work.
             out.busy(work + usize::from(work > 0 && beat + 1 == beats));
         }
-        out.give(p.words());
+        if s.changes == 0 {
+            out.give(p.words());
+            return;
+        }
+        for _ in 0..p.words() {
+            out.give(1);
+            out.busy(s.changes);
+        }
     }
 
     fn cost(p: &Params, t: &Target) -> Area {

@@ -115,8 +115,8 @@ pub(super) fn direct(
     k.finish()
 }
 
-/// One adder for all, with what it adds chosen by `{update, second}`: 0 a weight; 1 minus the threshold, which gives the
-/// spike; 2 the first change after it; 3 the second change or, where there is none, minus everything (clear).
+/// One adder for all, with what it adds chosen by `{update, second}`: 0 a weight; 1 what compares with the threshold, for
+/// the spike; 2 the first change after it; 3 the second change or, where there is none, minus everything (clear).
 ///
 /// `spiked` is the spike, one cycle later. Per bit, an adder and this choice have six inputs where there is one change.
 pub(super) fn shared(neuron: &Kernel, plan: &Plan, field: &Field, feed: &Feed) -> Kernel {
@@ -147,16 +147,21 @@ pub(super) fn shared(neuron: &Kernel, plan: &Plan, field: &Field, feed: &Feed) -
     }
     let changed =
         if feed.clear || changes.len() > 1 { k.select(second, last, changes[0]) } else { changes[0] };
+    // A spike carries the difference into the sign: for a constant threshold, by adding what is left up to the largest
+    // sum. Its high bits then differ, which keeps Yosys from sharing them at the cost of a lookup table.
     let constant = neuron.value(plan.threshold).op == Op::Const;
-    let (threshold, carry) = match (plan.compare, constant) {
-        (Cmp::Ge, true) => (value(plan.threshold) - k.constant(1, x.frac()), update),
-        (Cmp::Ge, false) => (value(plan.threshold), update | second),
-        _ => (value(plan.threshold), update),
+    let threshold = value(plan.threshold);
+    let above = i64::from(plan.compare == Cmp::Gt);
+    let (compared, carry) = match (plan.compare, constant) {
+        (_, true) => (k.constant(field.format.max() + 1 - above, x.frac()) - threshold, update),
+        (Cmp::Ge, false) => (threshold.complement(), update | second),
+        _ => (threshold.complement(), update),
     };
-    let added = k.select(update, changed, k.select(second, threshold.complement(), parts.row));
+    let added = k.select(update, changed, k.select(second, compared, parts.row));
     let sum = k.add_carry(x, added, carry).fit(field.format, Overflow::Wrap).named("after");
     let zero = k.constant(0, x.frac());
-    let spike = (x.ge(zero) & sum.ge(zero)).named("spike");
+    let reached = if constant { zero.gt(sum) } else { sum.ge(zero) };
+    let spike = (x.ge(zero) & reached).named("spike");
     parts.finish(neuron, fields, vec![sum], spike);
     drop(parts);
     k.finish()

@@ -9,7 +9,7 @@ pub struct LavaLayer {
     pub shape: Vec<usize>,
     /// What it does with its input.
     pub kind: LavaKind,
-    /// What it does with the result; a layer that only moves data has none.
+    /// What it does with the result. A layer that only moves data has none, and a dense layer that gives sums.
     pub neuron: Option<LavaNeuron>,
 }
 

@@ -1,10 +1,11 @@
 //! From the bytes of a lava-dl network to its layers.
 
-use nervure_core::{Diagnostic, Network, Tensor, TensorType};
+use nervure_core::{Diagnostic, Network, Tensor};
 
 use super::fields::Fields;
 use super::hdf5::{Group, Hdf5, with_file};
 use super::lava::{LavaKind, LavaLayer, LavaLoaded, LavaNeuron, Window};
+use super::lava_check::{fits, outputs};
 use crate::suggest;
 
 /// Layers that lava-dl exports and that are read here.
@@ -118,7 +119,7 @@ fn layer(
     fields.has("neuron");
     let neuron = match group.groups.contains_key("neuron") {
         true => Some(neuron(file, &file.open(group, "neuron")?, name, warnings)?),
-        false if matches!(kind, LavaKind::Flatten | LavaKind::Average | LavaKind::Input { .. }) => None,
+        false if !matches!(kind, LavaKind::Conv { .. } | LavaKind::Pool { .. }) => None,
         false => {
             return Err(fields.fault("E0123", "neuron", "has no group `neuron`", "export the whole network"));
         }
@@ -219,86 +220,6 @@ fn same(fields: &Fields<'_>, field: &str, tensor: &Tensor, shape: &[usize]) -> R
         &what,
         "export the network again; sizes and arrays do not belong together",
     ))
-}
-
-/// Fails with `E0124` unless `shape` is what the layer gives, as far as its parameters tell.
-fn outputs(fields: &Fields<'_>, layer: &LavaLayer) -> Result<(), Diagnostic> {
-    let gives: usize = layer.shape.iter().product();
-    let wrong = match &layer.kind {
-        LavaKind::Dense { weight, .. } => gives != weight.shape[0],
-        LavaKind::Conv { weight, .. } => layer.shape.len() != 3 || layer.shape[0] != weight.shape[0],
-        LavaKind::Pool { .. } => layer.shape.len() != 3,
-        LavaKind::Input { .. } | LavaKind::Flatten | LavaKind::Average => false,
-    };
-    let decays = layer.neuron.iter().flat_map(|n| [&n.i_decay, &n.v_decay]);
-    let channels = layer.shape[0];
-    if wrong {
-        let what = format!("has `shape` {:?}, which does not belong to its weights", layer.shape);
-        return Err(fields.fault("E0124", "shape", &what, "export the network again"));
-    }
-    match decays.into_iter().find(|d| ![1, channels].contains(&d.data.len())) {
-        None => Ok(()),
-        Some(decay) => {
-            let what = format!("has {} decays, expected 1 or {channels}", decay.data.len());
-            Err(fields.fault("E0124", "neuron", &what, "give one decay, or one for each channel"))
-        }
-    }
-}
-
-/// Fails with `E0124` unless `layer`, called `name`, can take what `before` gives.
-fn fits(before: &LavaLayer, layer: &LavaLayer, shown: &str, name: &str) -> Result<(), Diagnostic> {
-    let given: usize = before.shape.iter().product();
-    let (expected, ok) = match &layer.kind {
-        LavaKind::Dense { weight, .. } => (weight.shape[1].to_string(), weight.shape[1] == given),
-        LavaKind::Conv { weight, groups, .. } => {
-            let channels = weight.shape[1] * groups;
-            (
-                format!("{channels} channels, height, width"),
-                before.shape.len() == 3 && before.shape[0] == channels,
-            )
-        }
-        LavaKind::Pool { .. } => {
-            let channels = layer.shape[0];
-            (
-                format!("{channels} channels, height, width"),
-                before.shape.len() == 3 && before.shape[0] == channels,
-            )
-        }
-        LavaKind::Flatten => (
-            layer.shape.iter().product::<usize>().to_string(),
-            layer.shape.iter().product::<usize>() == given,
-        ),
-        LavaKind::Average => {
-            (format!("a multiple of {}", layer.shape[0]), given.is_multiple_of(layer.shape[0]))
-        }
-        LavaKind::Input { .. } => ("no layer before it".to_owned(), false),
-    };
-    let windowed = match &layer.kind {
-        LavaKind::Conv { window, .. } | LavaKind::Pool { window, .. } if ok => {
-            (0..2).all(|axis| places(window, axis, before.shape[axis + 1]) == Some(layer.shape[axis + 1]))
-        }
-        _ => ok,
-    };
-    if windowed {
-        return Ok(());
-    }
-    let message = if ok {
-        format!(
-            "`{shown}`: layer `{name}` gives {:?}, which its window does not make of {:?}",
-            layer.shape, before.shape
-        )
-    } else {
-        format!("`{shown}`: layer `{name}` gets {:?}, expected {expected}", before.shape)
-    };
-    Err(Diagnostic::new("E0124", message, "export the network again; its layers do not belong together")
-        .at(name))
-}
-
-/// Number of places of `window` along an axis of `extent`.
-fn places(window: &Window, axis: usize, extent: usize) -> Option<usize> {
-    let span = window.dilation[axis].checked_mul(window.kernel_size[axis] - 1)?.checked_add(1)?;
-    let room = extent.checked_add(window.padding[axis].checked_mul(2)?)?.checked_sub(span)?;
-    Some(room / window.stride[axis] + 1).filter(|n| *n <= TensorType::MAX_LEN)
 }
 
 fn unread(fields: &Fields<'_>, warnings: &mut Vec<String>) {

@@ -12,6 +12,7 @@ mod fields;
 mod graph;
 mod hdf5;
 mod lava;
+mod lava_check;
 mod lava_read;
 mod links;
 mod primitive;

@@ -53,7 +53,7 @@ fn layer(block: &dyn AnyBlock, definitions: &mut Map<String, Value>) -> Value {
     let about = block.readme().lines().map(str::trim).find(|l| !l.is_empty() && !l.starts_with('#'));
     fields.insert("description".to_owned(), about.unwrap_or(block.name()).into());
     if let Some(required) = fields.entry("required").or_insert_with(|| json!([])).as_array_mut() {
-        required.retain(|r| r != "input" && r != "input_lanes");
+        required.retain(|r| !["input", "inputs", "input_lanes"].iter().any(|known| r == known));
         required.splice(0..0, [json!("name"), json!("block")]);
     }
     if let Some(properties) = fields.entry("properties").or_insert_with(|| json!({})).as_object_mut() {

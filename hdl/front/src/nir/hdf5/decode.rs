@@ -148,9 +148,10 @@ mod tests {
 
     #[test]
     fn halves_are_those_of_the_standard() {
-        for (bits, value) in [(0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65504.0), (1, 2f64.powi(-24)), (0, 0.0)]
+        for (bits, value) in
+            [(0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65504.0), (1, 2f64.powi(-24)), (0, 0.0f64)]
         {
-            assert_eq!(half(bits), value, "{bits:#x}");
+            assert_eq!(half(bits).to_bits(), value.to_bits(), "{bits:#x}");
         }
         assert!(half(0x7c00).is_infinite() && half(0x7e00).is_nan());
     }

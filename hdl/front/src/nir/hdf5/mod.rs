@@ -23,6 +23,10 @@ use crate::nir::array::Array;
 const MAX_BYTES: usize = 1 << 30;
 /// Most numbers in all datasets that are read.
 const MAX_ELEMENTS: usize = 1 << 26;
+/// Longest name, bytes; names go into messages.
+const MAX_NAME: usize = 1 << 10;
+/// Longest text of a dataset, bytes.
+const MAX_TEXT: usize = 1 << 14;
 /// Most texts of a dataset.
 const MAX_TEXTS: usize = 1 << 15;
 /// Most bytes of a text, or of the texts of a dataset that keeps them elsewhere.
@@ -84,8 +88,9 @@ fn fault(shown: &str, path: &str, e: &hdf5_pure::Error) -> Diagnostic {
         matches!(e, F::UnsupportedVersion(_) | F::InvalidLayoutVersion(_) | F::InvalidDatatypeVersion { .. })
     };
     if matches!(e, hdf5_pure::Error::Format(e) if newer(e)) {
-        d.help = "the newest forms of HDF5 are not read: write it with `libver=\"earliest\"`, the default"
-            .to_owned();
+        d.help = String::from(
+            "the newest forms of HDF5 are not read: write it with `libver=\"earliest\"`, the default",
+        );
     }
     d
 }
@@ -135,9 +140,14 @@ impl Hdf5<'_> {
 
     fn list(&self, group: &hdf5_pure::Group, path: String) -> Result<Group, Diagnostic> {
         let fault = |e| fault(self.shown, &path, &e);
-        let groups = group.iter_groups().map_err(fault)?.collect();
-        let data = group.iter_datasets().map_err(fault)?.collect();
-        Ok(Group { path, groups, data })
+        let groups: BTreeMap<_, _> = group.iter_groups().map_err(fault)?.collect();
+        let data: BTreeMap<_, _> = group.iter_datasets().map_err(fault)?.collect();
+        match groups.keys().chain(data.keys()).map(String::len).find(|n| *n > MAX_NAME) {
+            None => Ok(Group { path, groups, data }),
+            Some(n) => {
+                Err(damaged(self.shown, &path, &format!("it holds something with a name of {n} bytes")))
+            }
+        }
     }
 
     /// The dataset `name` in `group`, which has one of this name.
@@ -196,6 +206,9 @@ impl Hdf5<'_> {
     }
 
     fn texts(&self, shape: Vec<usize>, texts: Vec<String>, path: &str) -> Result<Content, Diagnostic> {
+        if let Some(long) = texts.iter().find(|text| text.len() > MAX_TEXT) {
+            return Err(damaged(self.shown, path, &format!("it holds a text of {} bytes", long.len())));
+        }
         if shape.iter().product::<usize>() == texts.len() {
             return Ok(Content::Texts(shape, texts));
         }
