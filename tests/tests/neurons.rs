@@ -325,3 +325,42 @@ fn an_adaptive_threshold_is_that_of_the_paper() {
     assert!(raised > 50 && expected.iter().sum::<i64>() > 50, "the case is met");
     assert_eq!(run("neuron/alif", &params, &x), expected);
 }
+
+/// The same for neurons with parameters of their own: one field of their first example is changed.
+#[test]
+fn parameters_that_make_no_neuron_are_refused() {
+    let cases = [
+        ("alif", "E0203", "adaptation", json!("s12.4")),
+        ("alif", "E0203", "adaptation", json!("u12.-1")),
+        ("alif", "E0203", "adaptation", json!("u20.30")),
+        ("alif", "E0203", "jump", json!(-1)),
+        ("izhikevich", "E0203", "membrane", json!("s16.13")),
+        ("izhikevich", "E0203", "c", json!(1920)),
+        ("izhikevich", "E0203", "a", json!(4097)),
+        ("izhikevich", "E0205", "d", json!([1, 2, 3])),
+        ("izhikevich", "E0201", "halvings", json!(4)),
+        ("adex", "E0203", "peak", json!(1000)),
+        ("adex", "E0203", "peak", json!(162)),
+        ("adex", "E0203", "reset", json!(280)),
+        ("adex", "E0203", "adaptation", json!("s16.2")),
+        ("adex", "E0201", "slope", json!(0)),
+        ("two_point", "E0203", "output", json!("s8.4")),
+        ("two_point", "E0203", "output", json!("u8.9")),
+        ("two_point", "E0203", "cap", json!(0)),
+        ("two_point", "E0203", "context", json!("s8.-1")),
+        ("egru", "E0203", "cell", json!("s8.4")),
+        ("egru", "E0203", "threshold", json!(-1)),
+        ("egru", "E0203", "input", json!(TensorType::step(&[6], QType::signed(8)))),
+        ("elm", "E0203", "memory", json!("s8.5")),
+        ("elm", "E0203", "limit", json!(0)),
+        ("elm", "E0203", "gain", json!(-1)),
+        ("elm", "E0201", "leak.multiply", json!({"shift": 12, "multiply": 4097})),
+    ];
+    for (name, code, field, value) in cases {
+        let block = registry().get(&format!("neuron/{name}")).expect("a block of the library");
+        let mut params = block.examples()[0].params();
+        params[field.split('.').next().expect("a first part")] = value.clone();
+        let d = block.instantiate(params).err().unwrap_or_else(|| panic!("{name}: {field} {value} is taken"));
+        assert_eq!((d.code, d.path.join(".").as_str()), (code, field), "{name} {value}: {d}");
+    }
+}
