@@ -223,3 +223,144 @@ fn options_that_exclude_each_other_are_refused() {
         assert!(!d.help.is_empty());
     }
 }
+
+/// Spikes of a simple model in floating point, 1 ms a step with two half steps: Izhikevich's published program.
+fn izhikevich([a, b, c, d]: [f64; 4], current: f64, steps: usize) -> Vec<i64> {
+    let (mut v, mut u) = (-65.0, -65.0 * b);
+    (0..steps)
+        .map(|_| {
+            for _ in 0..2 {
+                v += 0.5 * (0.04 * v * v + 5.0 * v + 140.0 - u + current);
+            }
+            u += a * (b * v - u);
+            let spike = v >= 30.0;
+            if spike {
+                (v, u) = (c, u + d);
+            }
+            i64::from(spike)
+        })
+        .collect()
+}
+
+/// The kinds of neurons of the 2003 paper keep their kind. With its steps of half a millisecond the model is chaotic in the step in
+/// which it fires (a change of `b` by 0.001 moves the chattering one from 43 to 57 spikes), so that only rates can agree.
+#[test]
+fn quadratic_neurons_fire_like_those_of_the_paper() {
+    let kinds = [
+        ("regular", [0.02, 0.2, -65.0, 8.0]),
+        ("fast", [0.1, 0.2, -65.0, 2.0]),
+        ("chattering", [0.02, 0.2, -50.0, 2.0]),
+        ("bursting", [0.02, 0.2, -55.0, 4.0]),
+    ];
+    for (kind, abcd) in kinds {
+        let [a, b, c, d] = abcd;
+        let integer = |v: f64, scale: f64| (v * scale).round() as i64;
+        let params = json!({"membrane": "s22.10", "a": integer(a, 4096.0), "b": integer(b, 4096.0),
+            "c": integer(c, 1024.0), "d": integer(d, 1024.0), "peak": 30 * 1024,
+            "start": [-65 * 1024, integer(-65.0 * b, 1024.0)]});
+        let spikes: i64 = run("neuron/izhikevich", &params, &vec![10; 1000]).iter().sum();
+        let expected: i64 = izhikevich(abcd, 10.0, 1000).iter().sum();
+        assert!(expected > 15, "{kind}: {expected}");
+        assert!((spikes - expected).abs() <= expected / 7, "{kind}: {spikes}, not {expected}");
+    }
+}
+
+/// Spike times of the equations of Brette and Gerstner by Euler's method, membrane from rest, everything over the leak
+/// conductance. `powers`: with straight lines between powers of two in place of the exponential.
+fn exponential(current: f64, steps: usize, powers: bool) -> Vec<usize> {
+    let (threshold, slope, peak, a, b) = (20.0, 2.0, 35.0, 34.0 / 256.0, 2.7);
+    let (mut v, mut w, mut times) = (0.0f64, 0.0, Vec::new());
+    for t in 0..steps {
+        let x = (v - threshold) / slope / std::f64::consts::LN_2;
+        let power = if powers { x.floor().exp2() * (1.0 + x - x.floor()) } else { x.exp2() };
+        let drive = slope * power - v - w + current;
+        w += (a * v - w) / 256.0;
+        v += drive / 16.0;
+        if v >= peak {
+            (v, w) = (0.0, w + b);
+            times.push(t);
+        }
+    }
+    times
+}
+
+/// A constant current: intervals grow as the neuron adapts, and spikes are those of floating point, but for a few.
+#[test]
+fn adaptive_exponential_neurons_fire_like_those_of_the_paper() {
+    // So many integers a mV that the slope factor, 2 mV, is 2^10 / ln 2.
+    let scale = 512.0 / std::f64::consts::LN_2;
+    let integer = |mv: f64| (mv * scale).round() as i64;
+    let params = json!({"membrane": "s24", "threshold": integer(20.0), "slope": 10, "peak": integer(35.0), "reset": 0,
+        "leak_shift": 4, "adaptation": "s30.6", "adaptation_shift": 8, "a": 34, "b": integer(2.7) * 64});
+    for current in [26.0, 32.0, 45.0] {
+        let spikes = run("neuron/adex", &params, &vec![integer(current); 4000]);
+        let (times, expected) = (spike_times(&spikes), exponential(current, 4000, true));
+        let smooth = exponential(current, 4000, false);
+        assert!(expected.len() > 10, "{current} mV: {} spikes", expected.len());
+        assert!(times.len().abs_diff(expected.len()) <= 1 + expected.len() / 50, "{current} mV");
+        assert!(times.len().abs_diff(smooth.len()) <= 1 + smooth.len() / 20, "{current} mV");
+        let interval = |n: usize| times[n + 1] - times[n];
+        assert!(interval(times.len() - 2) > interval(0), "{current} mV: it adapts");
+    }
+}
+
+/// The equations of Bellec et al. with `beta b` in one integer.
+#[test]
+fn an_adaptive_threshold_is_that_of_the_paper() {
+    let mut rng = rng(5);
+    let x: Vec<i64> = (0..4000).map(|_| rng.random_range(-30..90)).collect();
+    let params = json!({"membrane": "s14", "threshold": 100, "compare": "gt", "reset": "subtract",
+        "leak": {"shift": 4}, "overflow": "saturate", "adaptation": "u16.4",
+        "adaptation_leak": {"shift": 7}, "jump": 200});
+    let (mut v, mut a, mut expected, mut raised) = (0i64, 0i64, Vec::new(), 0);
+    for x in &x {
+        v = v - (v >> 4) + x;
+        let threshold = 100 + a / 16;
+        let spike = i64::from(v > threshold);
+        v -= spike * threshold;
+        a = a - (a >> 7) + spike * 200;
+        raised = raised.max(a / 16);
+        expected.push(spike);
+    }
+    assert!(raised > 50 && expected.iter().sum::<i64>() > 50, "the case is met");
+    assert_eq!(run("neuron/alif", &params, &x), expected);
+}
+
+/// The same for neurons with parameters of their own: one field of their first example is changed.
+#[test]
+fn parameters_that_make_no_neuron_are_refused() {
+    let cases = [
+        ("alif", "E0203", "adaptation", json!("s12.4")),
+        ("alif", "E0203", "adaptation", json!("u12.-1")),
+        ("alif", "E0203", "adaptation", json!("u20.30")),
+        ("alif", "E0203", "jump", json!(-1)),
+        ("izhikevich", "E0203", "membrane", json!("s16.13")),
+        ("izhikevich", "E0203", "c", json!(1920)),
+        ("izhikevich", "E0203", "a", json!(4097)),
+        ("izhikevich", "E0205", "d", json!([1, 2, 3])),
+        ("izhikevich", "E0201", "halvings", json!(4)),
+        ("adex", "E0203", "peak", json!(1000)),
+        ("adex", "E0203", "peak", json!(162)),
+        ("adex", "E0203", "reset", json!(280)),
+        ("adex", "E0203", "adaptation", json!("s16.2")),
+        ("adex", "E0201", "slope", json!(0)),
+        ("two_point", "E0203", "output", json!("s8.4")),
+        ("two_point", "E0203", "output", json!("u8.9")),
+        ("two_point", "E0203", "cap", json!(0)),
+        ("two_point", "E0203", "context", json!("s8.-1")),
+        ("egru", "E0203", "cell", json!("s8.4")),
+        ("egru", "E0203", "threshold", json!(-1)),
+        ("egru", "E0203", "input", json!(TensorType::step(&[6], QType::signed(8)))),
+        ("elm", "E0203", "memory", json!("s8.5")),
+        ("elm", "E0203", "limit", json!(0)),
+        ("elm", "E0203", "gain", json!(-1)),
+        ("elm", "E0201", "leak.multiply", json!({"shift": 12, "multiply": 4097})),
+    ];
+    for (name, code, field, value) in cases {
+        let block = registry().get(&format!("neuron/{name}")).expect("a block of the library");
+        let mut params = block.examples()[0].params();
+        params[field.split('.').next().expect("a first part")] = value.clone();
+        let d = block.instantiate(params).err().unwrap_or_else(|| panic!("{name}: {field} {value} is taken"));
+        assert_eq!((d.code, d.path.join(".").as_str()), (code, field), "{name} {value}: {d}");
+    }
+}

@@ -57,15 +57,15 @@ impl Params {
         k.constant(v, self.membrane.frac)
     }
 
-    /// `0.04 v^2 + 5 v + rest`, with 41/1024 for 0.04: three shifts.
+    /// `0.04 v^2 + 5 v + rest`, with 1311/32768 for 0.04: four shifts.
     fn slope<'k>(&self, k: &'k Builder, v: Expr<'k>, rest: Expr<'k>) -> Expr<'k> {
         let frac = self.membrane.frac;
         let highest = i128::from(self.membrane.min()) * i128::from(self.membrane.min());
         let square = (v * v).shr(frac as u32, Rounding::Floor).read_as(frac);
         // No square is negative. Said of the product itself, it would hide the signs of its factors.
         let square = if frac > 0 { k.promise(square, 0, highest >> frac) } else { square };
-        let times_41 = square.shl(5) + square.shl(3) + square;
-        (times_41.shr(10, Rounding::Floor) + (v.shl(2) + v) + rest).named("slope")
+        let times_1311 = square.shl(10) + square.shl(8) + (square.shl(5) - square);
+        (times_1311.shr(15, Rounding::Floor) + (v.shl(2) + v) + rest).named("slope")
     }
 }
 
@@ -164,7 +164,7 @@ impl Block for Izhikevich {
         let neurons = s.v.iter_mut().zip(&mut s.u).zip(&s.abcd);
         for (((v, u), [a, b, c, d]), (i, spike)) in neurons.zip(x[0].iter().zip(y[0].iter_mut())) {
             for _ in 0..1 << p.halvings {
-                let square = (41 * ((*v * *v) >> frac)) >> 10;
+                let square = (1311 * ((*v * *v) >> frac)) >> 15;
                 let slope = square + 5 * *v + (140 << frac) - *u + (i << align);
                 *v = p.membrane.saturate(*v + (slope >> p.halvings));
             }

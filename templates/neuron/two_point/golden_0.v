@@ -66,7 +66,7 @@ module example_two_point (
     .clk(clk),
     .en(en),
     .receptive(s_axis_r_tdata[7:0]),
-    .context_x(s_axis_c_tdata[7:0]),
+    .contextual(s_axis_c_tdata[7:0]),
     .y_out(result[6:0])
   );
 endmodule
@@ -83,14 +83,14 @@ module example_two_point_kernel (
   input  wire clk,
   input  wire en,
   input  wire signed [7:0] receptive,
-  input  wire signed [7:0] context_x,
+  input  wire signed [7:0] contextual,
   output wire [6:0] y_out
 );
   wire flag = $signed(receptive) >= $signed(8'd0);
   wire signed [8:0] difference = 9'd0 - {receptive[7], receptive};
   wire signed [8:0] size = flag ? {receptive[7], receptive} : difference;
   wire signed [8:0] sum = size + 9'd16;
-  wire signed [15:0] modulation = $signed({{8{context_x[7]}}, context_x}) * $signed({{7{sum[8]}}, sum});
+  wire signed [15:0] modulation = $signed({{8{contextual[7]}}, contextual}) * $signed({{7{sum[8]}}, sum});
   wire signed [15:0] product = $signed({{8{receptive[7]}}, receptive}) * $signed({{8{receptive[7]}}, receptive});
   wire signed [8:0] shifted = {receptive, 1'd0};
   wire signed [12:0] shifted_2 = {shifted, 4'd0};

@@ -66,7 +66,7 @@ module example_two_point (
     .clk(clk),
     .en(en),
     .receptive(s_axis_r_tdata[5:0]),
-    .context_x(s_axis_c_tdata[8:0]),
+    .contextual(s_axis_c_tdata[8:0]),
     .y_out(result[3:0])
   );
 
@@ -74,7 +74,7 @@ module example_two_point (
     .clk(clk),
     .en(en),
     .receptive(s_axis_r_tdata[11:6]),
-    .context_x(s_axis_c_tdata[17:9]),
+    .contextual(s_axis_c_tdata[17:9]),
     .y_out(result[7:4])
   );
 
@@ -82,7 +82,7 @@ module example_two_point (
     .clk(clk),
     .en(en),
     .receptive(s_axis_r_tdata[17:12]),
-    .context_x(s_axis_c_tdata[26:18]),
+    .contextual(s_axis_c_tdata[26:18]),
     .y_out(result[11:8])
   );
 
@@ -90,7 +90,7 @@ module example_two_point (
     .clk(clk),
     .en(en),
     .receptive(s_axis_r_tdata[23:18]),
-    .context_x(s_axis_c_tdata[35:27]),
+    .contextual(s_axis_c_tdata[35:27]),
     .y_out(result[15:12])
   );
 endmodule
@@ -107,14 +107,14 @@ module example_two_point_kernel (
   input  wire clk,
   input  wire en,
   input  wire signed [5:0] receptive,
-  input  wire signed [8:0] context_x,
+  input  wire signed [8:0] contextual,
   output wire [3:0] y_out
 );
   wire flag = $signed(receptive) >= $signed(6'd0);
   wire signed [6:0] difference = 7'd0 - {receptive[5], receptive};
   wire signed [6:0] size = flag ? {receptive[5], receptive} : difference;
   wire signed [6:0] sum = size + 7'd8;
-  wire signed [14:0] modulation = $signed({{6{context_x[8]}}, context_x}) * $signed({{8{sum[6]}}, sum});
+  wire signed [14:0] modulation = $signed({{6{contextual[8]}}, contextual}) * $signed({{8{sum[6]}}, sum});
   wire signed [11:0] product = $signed({{6{receptive[5]}}, receptive}) * $signed({{6{receptive[5]}}, receptive});
   wire signed [6:0] shifted = {receptive, 1'd0};
   wire signed [9:0] shifted_2 = {shifted, 3'd0};

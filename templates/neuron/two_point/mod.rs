@@ -137,7 +137,7 @@ impl Block for TwoPoint {
 
     fn body(p: &Params) -> Body {
         let k = Builder::new();
-        let (r, c) = (k.input("receptive", p.input.format), k.input("context", p.context));
+        let (r, c) = (k.input("receptive", p.input.format), k.input("contextual", p.context));
         let zero = k.constant(0, p.input.format.frac);
         let size = k.select(r.ge(zero), r, zero - r).named("size");
         let modulation = (c * (size + k.constant(1, 0))).named("modulation");
