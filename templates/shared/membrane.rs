@@ -128,22 +128,22 @@ impl Cell<'_> {
         }
         if let Some(bias) = self.bias {
             bias.check_len("bias", len)?;
-            self.holds("bias", bias)?;
+            holds("bias", bias, self.membrane.min(), self.membrane.max())?;
         }
         self.firing.map_or(Ok(()), |f| f.check(self.membrane, len))
     }
-
-    fn holds(&self, field: &str, values: &PerElement) -> Result<(), Diagnostic> {
-        let m = self.membrane;
-        values.find_bad(|v| m.contains(v)).map_or(Ok(()), |v| {
-            let message =
-                format!("`{field}` is {v}, expected {} to {} for a membrane of {m}", m.min(), m.max());
-            fault(field, message, "bring it closer to zero, or widen the membrane")
-        })
-    }
 }
 
-fn signed(field: &str, format: QType) -> Result<(), Diagnostic> {
+/// Errors: `E0203` for a value outside `lo..=hi`, which follows from the format of the membrane.
+pub(crate) fn holds(field: &str, values: &PerElement, lo: i64, hi: i64) -> Result<(), Diagnostic> {
+    values.find_bad(|v| (lo..=hi).contains(&v)).map_or(Ok(()), |v| {
+        let message = format!("`{field}` is {v}, expected {lo} to {hi}");
+        fault(field, message, "bring it into this range, or widen the membrane")
+    })
+}
+
+/// Errors: `E0203` for a format without a sign.
+pub(crate) fn signed(field: &str, format: QType) -> Result<(), Diagnostic> {
     if format.signed {
         return Ok(());
     }
@@ -151,8 +151,8 @@ fn signed(field: &str, format: QType) -> Result<(), Diagnostic> {
     fault(field, message, "use a signed format, such as s12")
 }
 
-/// Whether what has format `from` can be added to a state of format `to` exactly.
-fn finer(field: &str, to: QType, what: &str, from: QType) -> Result<(), Diagnostic> {
+/// Whether what has format `from` can be added to a state of format `to` exactly. Errors: `E0203`.
+pub(crate) fn finer(field: &str, to: QType, what: &str, from: QType) -> Result<(), Diagnostic> {
     let by = i32::from(to.frac) - i32::from(from.frac);
     if by < 0 {
         let message = format!("`{field}` has {} fraction bits, {what} has {}", to.frac, from.frac);

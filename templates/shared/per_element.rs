@@ -51,6 +51,12 @@ impl From<i64> for PerElement {
     }
 }
 
+impl From<Vec<i64>> for PerElement {
+    fn from(v: Vec<i64>) -> Self {
+        Self(Tensor::vector(v))
+    }
+}
+
 impl<'de> Deserialize<'de> for PerElement {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         struct OneOrEach;

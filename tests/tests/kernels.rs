@@ -21,9 +21,11 @@ fn per_element(kernel: &Kernel, len: usize) -> Kernel {
     kernel
 }
 
-fn compare(instance: &dyn Instance, kernel: &Kernel, samples: impl Iterator<Item = Vec<Vec<i64>>>) {
+/// `samples`: of each, the steps; of each, the inputs.
+fn compare(instance: &dyn Instance, kernel: &Kernel, samples: impl Iterator<Item = Vec<Vec<Vec<i64>>>>) {
     let ports = instance.interface();
-    assert_eq!((ports.inputs.len(), ports.outputs.len()), (1, 1), "a kernel is one stream to one stream");
+    assert_eq!(ports.inputs.len(), kernel.inputs.len(), "each stream feeds one input of a kernel");
+    assert_eq!(ports.outputs.len(), 1, "a kernel gives one stream");
     let len = ports.inputs[0].tensor.len();
     let kernel = per_element(kernel, len);
     let mut runner = instance.runner();
@@ -33,14 +35,16 @@ fn compare(instance: &dyn Instance, kernel: &Kernel, samples: impl Iterator<Item
         let mut states = vec![reset; len];
         for (step, x) in steps.iter().enumerate() {
             let mut y = vec![0; len];
-            runner.step(&[x], &mut [&mut y]);
+            let inputs: Vec<&[i64]> = x.iter().map(Vec::as_slice).collect();
+            runner.step(&inputs, &mut [&mut y]);
+            let at = |element: usize| x.iter().map(|x| x[element]).collect::<Vec<_>>();
             for element in 0..len {
-                let result = kernel.eval(element, &[x[element]], &states[element]);
+                let result = kernel.eval(element, &at(element), &states[element]);
                 assert_eq!(
                     result.outputs,
                     [y[element]],
-                    "{instance:?}: sample {sample}, step {step}, element {element}, x = {}",
-                    x[element]
+                    "{instance:?}: sample {sample}, step {step}, element {element}, x = {:?}",
+                    at(element)
                 );
                 states[element] = result.next;
             }
@@ -48,14 +52,14 @@ fn compare(instance: &dyn Instance, kernel: &Kernel, samples: impl Iterator<Item
     }
 }
 
-/// The first input of one sample, step by step.
-fn sequence(network: &Network, samples: &Samples, sample: usize, steps: usize) -> Vec<Vec<i64>> {
-    let read = |step| {
-        let mut x = vec![0; network.inputs[0].tensor.len()];
-        samples.input(network, 0, sample, step, &mut x);
+/// The inputs of one sample, step by step.
+fn sequence(network: &Network, samples: &Samples, sample: usize, steps: usize) -> Vec<Vec<Vec<i64>>> {
+    let read = |step, n: usize| {
+        let mut x = vec![0; network.inputs[n].tensor.len()];
+        samples.input(network, n, sample, step, &mut x);
         x
     };
-    (0..steps).map(read).collect()
+    (0..steps).map(|step| (0..network.inputs.len()).map(|n| read(step, n)).collect()).collect()
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Rendering: a design as Verilog text. Tera prints; everything it prints is worked out here.
 
-use nervure_core::block::hex;
+use nervure_core::block::{Interface, hex};
 use nervure_core::ident::comment;
 use nervure_core::kernel::emit::{Text, emit, kind};
 use nervure_core::kernel::{Kernel, Stages};
@@ -184,11 +184,17 @@ impl Renderer<'_> {
     }
 
     /// A kernel body: lanes, state memory, constants per element, and the pipeline's handshake.
+    ///
+    /// Where the block has several streams in, each feeds one input of the kernel, and a beat of every one makes a slot.
     fn elementwise(&self, kernel: &Kernel, files: &mut Vec<File>) {
         let stages = self.module.stages.as_ref().expect("lowering schedules kernels");
         let text = emit(kernel, stages);
         let ports = self.module.instance.interface();
         let (x, y) = (&ports.inputs[0], &ports.outputs[0]);
+        assert!(
+            ports.inputs.iter().all(|s| s.lanes == x.lanes),
+            "the streams of a kernel have one beat each"
+        );
         let (lanes, beats) = (x.lanes, x.beats());
         let module = format!("{}_kernel", self.module.name);
         let bits = |q: nervure_core::QType| q.bits as usize;
@@ -213,12 +219,24 @@ impl Renderer<'_> {
         }
         let clocked = stages.count > 1;
         let instances: Vec<Vec<[String; 2]>> =
-            (0..lanes).map(|lane| connections(&text, lane, clocked, x, y, state_bits, param_bits)).collect();
+            (0..lanes).map(|lane| connections(&text, lane, clocked, ports, state_bits, param_bits)).collect();
+        let arrived = match &ports.inputs[..] {
+            [x] => format!("s_axis_{}_tvalid", x.name),
+            _ => "arrived".into(),
+        };
+        let inputs: Vec<Value> = (ports.inputs.iter())
+            .map(|s| {
+                let others: Vec<String> = (ports.inputs.iter().filter(|o| o.name != s.name))
+                    .map(|o| format!("s_axis_{}_tvalid", o.name))
+                    .collect();
+                json!({"name": s.name, "others": others})
+            })
+            .collect();
         let inner = stages.count - 1;
         let counted = state_bits > 0 || (param_bits > 0 && beats > 1);
         let context = json!({
             "module": self.module.name, "header": self.header(""), "ports": self.ports(),
-            "inputs": [x.name], "outputs": [y.name], "out_width": y.width(),
+            "inputs": inputs, "arrived": arrived, "outputs": [y.name], "out_width": y.width(),
             "lanes": lanes, "beats": beats, "beat_bits": counter_bits(beats), "stages": stages.count, "inner": inner,
             "counted": counted, "state_width": lanes * state_bits, "param_width": lanes * param_bits,
             "state_reset": reset[0], "param_word": params[0], "mem": mem,
@@ -254,8 +272,7 @@ fn connections(
     text: &Text,
     lane: usize,
     clocked: bool,
-    x: &Stream,
-    y: &Stream,
+    ports: &Interface,
     state_bits: usize,
     param_bits: usize,
 ) -> Vec<[String; 2]> {
@@ -270,12 +287,14 @@ fn connections(
             at += p.bits as usize;
         }
     };
-    let x_bits = x.tensor.format.bits as usize;
-    fields(&text.inputs, &format!("s_axis_{}_tdata", x.name), x_bits);
+    for (s, input) in ports.inputs.iter().zip(&text.inputs) {
+        let net = format!("s_axis_{}_tdata", s.name);
+        fields(std::slice::from_ref(input), &net, s.tensor.format.bits as usize);
+    }
     fields(&text.params, "param", param_bits);
     fields(&text.states, "state", state_bits);
     fields(&text.next, "state_next", state_bits);
-    fields(&text.outputs, "result", y.tensor.format.bits as usize);
+    fields(&text.outputs, "result", ports.outputs[0].tensor.format.bits as usize);
     list
 }
 

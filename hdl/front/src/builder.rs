@@ -185,7 +185,8 @@ impl<'r> NetworkBuilder<'r> {
         let takes = |field: &str| schema.get("properties").is_some_and(|p| p.get(field).is_some());
         let stream = from.first().map(|from| self.network.stream(*from));
         if takes("inputs") && !params.contains_key("inputs") {
-            let tensors: Vec<TensorType> = from.iter().map(|from| self.network.stream(*from).tensor).collect();
+            let tensors: Vec<TensorType> =
+                from.iter().map(|from| self.network.stream(*from).tensor).collect();
             let tensors = serde_json::to_value(tensors).expect("tensor types are plain data");
             params.insert("inputs".to_owned(), tensors);
         }

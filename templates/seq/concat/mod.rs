@@ -42,9 +42,8 @@ impl Params {
     /// The narrowest format that holds every input, as wide as it takes.
     fn bits(&self) -> (u32, bool) {
         let signed = self.inputs.iter().any(|t| t.format.signed);
-        let wide = |t: &TensorType| {
-            u32::from(t.format.bits) + self.shift(t) + u32::from(signed && !t.format.signed)
-        };
+        let wide =
+            |t: &TensorType| u32::from(t.format.bits) + self.shift(t) + u32::from(signed && !t.format.signed);
         (self.inputs.iter().map(wide).max().expect("there are inputs"), signed)
     }
 

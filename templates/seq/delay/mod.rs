@@ -52,8 +52,7 @@ impl Block for Delay {
     const README: &'static str = include_str!("README.md");
 
     fn examples() -> Vec<Params> {
-        let spikes =
-            Params { input: TensorType::step(&[6], QType::unsigned(1)), input_lanes: 2, steps: 3 };
+        let spikes = Params { input: TensorType::step(&[6], QType::unsigned(1)), input_lanes: 2, steps: 3 };
         let register = Params { input_lanes: 6, steps: 1, ..spikes.clone() };
         let wide = Params { input: TensorType::step(&[2, 2], QType::signed(5)), input_lanes: 2, steps: 1 };
         vec![spikes, register, wide]

@@ -2,6 +2,7 @@
 
 use nervure_core::block::{Area, Block, Body, Interface, Rng, Template};
 use nervure_core::{Diagnostic, QType, Schedule, Target, TensorType, Timing};
+use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -20,6 +21,9 @@ pub(crate) struct Params {
     /// Elements a beat. Filled in from the layer before.
     #[serde(default = "one")]
     input_lanes: usize,
+    /// Extents of the result, of as many elements. Unless given: one axis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shape: Option<Vec<usize>>,
 }
 
 const fn one() -> usize {
@@ -39,18 +43,38 @@ impl Block for Flatten {
     const README: &'static str = include_str!("README.md");
 
     fn examples() -> Vec<Params> {
-        let frame = Params { input: TensorType::frame(&[2, 3], QType::signed(4)), input_lanes: 2 };
-        let step = Params { input: TensorType::step(&[2, 1, 2], QType::unsigned(1)), input_lanes: 1 };
+        let frame =
+            Params { input: TensorType::frame(&[2, 3], QType::signed(4)), input_lanes: 2, shape: None };
+        let step = Params {
+            input: TensorType::step(&[2, 1, 2], QType::unsigned(1)),
+            input_lanes: 1,
+            shape: Some(vec![1, 4]),
+        };
         vec![frame, step]
     }
 
     fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
-        Some(Params { input: input.clone(), input_lanes: divisor(input.len(), 8, rng) })
+        let shape = rng.random::<bool>().then(|| {
+            let rows = divisor(input.len(), input.len(), rng);
+            vec![rows, input.len() / rows]
+        });
+        Some(Params { input: input.clone(), input_lanes: divisor(input.len(), 8, rng), shape })
     }
 
     fn interface(p: &Params) -> Result<Interface, Diagnostic> {
         p.input.check().map_err(|d| d.at("input"))?;
-        let y = TensorType { shape: vec![p.input.len()], ..p.input.clone() };
+        let shape = p.shape.clone().unwrap_or_else(|| vec![p.input.len()]);
+        let y = TensorType { shape, ..p.input.clone() };
+        y.check()?;
+        if y.len() != p.input.len() {
+            let (shape, n) = (&y.shape, p.input.len());
+            return Err(Diagnostic::new(
+                "E0205",
+                format!("`shape` is {shape:?}, of {} elements, and the input has {n}", y.len()),
+                "give extents whose product is the number of elements",
+            )
+            .at("shape"));
+        }
         Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, y, p.input_lanes))
     }
 

@@ -74,7 +74,7 @@ fn check(
     let trace = golden::run(&network, &samples, GoldenOptions { threads: 0, trace: true }, &|n| stage.at(n))?;
     stage.done(&format!("{} samples", samples.count));
     let layer = |name: &str| trace.layers.iter().flatten().find(|r| r.name == name);
-    let mismatches = imported.expected.iter().map(|e| Some(differing(layer(&e.name)?, e))).collect();
+    let mismatches = imported.expected.iter().map(|e| Some(differing(layer(&e.name).filter(|_| e.spikes)?, e))).collect();
     let last = imported.expected.last().and_then(|e| layer(&e.name));
     let accuracy = samples.labels.as_ref().zip(last).map(|(labels, r)| accuracy(r, labels, &samples));
     Ok(Checked { mismatches, accuracy })
@@ -157,7 +157,11 @@ fn text(imported: &Imported, checked: &Checked, place: &Path) -> String {
             l.name.escape_debug().to_string(),
             format(l.weights),
             format(l.membrane),
-            wrong.map_or_else(|| "not compared".to_owned(), |(wrong, of)| format!("{wrong} of {of}")),
+            match (wrong, l.mismatches) {
+                (Some((wrong, of)), _) => format!("{wrong} of {of}"),
+                (None, Some((wrong, of))) => format!("{wrong} of {of} by more than 1/256 of the range"),
+                (None, None) => "not compared".to_owned(),
+            },
             if l.saturates { "membrane saturates".to_owned() } else { String::new() },
         ]
     });

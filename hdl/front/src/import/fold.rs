@@ -39,16 +39,21 @@ impl Chain {
         self.shape.iter().product()
     }
 
-    /// Errors: `E0131`, `E0132` for what cannot be folded.
-    pub(crate) fn push(&mut self, node: &Node) -> Result<(), Diagnostic> {
+    /// Adds a node; without `offset` its bias is left out. Errors: `E0131`, `E0132` for what cannot be folded.
+    pub(crate) fn push(&mut self, node: &Node, offset: bool) -> Result<(), Diagnostic> {
+        let zero = |bias: &Array| Array::new(&bias.shape, vec![0.0; bias.len()]);
         let name = &node.name;
         if let Primitive::Flatten { start_dim, end_dim, .. } = &node.primitive {
             return self.flatten(name, *start_dim, *end_dim);
         }
+        if let Primitive::Delay { .. } = &node.primitive {
+            // Only a delay of zero comes here.
+            return Ok(());
+        }
         self.untouched = false;
         match &node.primitive {
             Primitive::Scale { scale } => self.rescale(name, scale),
-            Primitive::Affine { weight, bias } => self.dense(name, weight, Some(bias)),
+            Primitive::Affine { weight, bias } => self.dense(name, weight, offset.then_some(bias)),
             Primitive::Linear { weight } => self.dense(name, weight, None),
             Primitive::Conv1d { weight, stride, padding, dilation, groups, bias, .. } => {
                 if let [c, l] = self.shape[..] {
@@ -67,10 +72,12 @@ impl Chain {
                     Padding::Same => Padding::Same,
                     Padding::Valid => Padding::Valid,
                 };
-                self.conv(name, &weight, [1, *stride], padding, [1, *dilation], *groups, bias)
+                let bias = if offset { bias.clone() } else { zero(bias) };
+                self.conv(name, &weight, [1, *stride], padding, [1, *dilation], *groups, &bias)
             }
             Primitive::Conv2d { weight, stride, padding, dilation, groups, bias, .. } => {
-                self.conv(name, weight, *stride, *padding, *dilation, *groups, bias)
+                let bias = if offset { bias.clone() } else { zero(bias) };
+                self.conv(name, weight, *stride, *padding, *dilation, *groups, &bias)
             }
             other => unreachable!("{} is not linear", other.type_name()),
         }
@@ -289,6 +296,24 @@ impl Fold {
             )),
         }
     }
+}
+
+/// Adds the synapses of a second way from the same source. Errors: `E0131` where their shapes differ.
+pub(crate) fn add(name: &str, sum: &mut Synapse, other: &Synapse) -> Result<(), Diagnostic> {
+    let geometry = |s: &Synapse| match s {
+        Synapse::Dense { inputs, outputs, .. } => vec![*inputs, *outputs],
+        Synapse::Conv(c) => {
+            let pairs = [c.kernel, c.stride, c.padding, c.dilation];
+            [&c.input[..], &c.output[..], &[c.groups]].concat().into_iter().chain(pairs.concat()).collect()
+        }
+    };
+    if geometry(sum) != geometry(other) {
+        let message = format!("two ways into `{}` from one layer have different shapes", name.escape_debug());
+        return Err(unsupported(name, message, "give both the same window, stride, padding and dilation"));
+    }
+    sum.weights_mut().iter_mut().zip(other.weights()).for_each(|(a, b)| *a += b);
+    sum.bias_mut().iter_mut().zip(other.bias()).for_each(|(a, b)| *a += b);
+    Ok(())
 }
 
 /// Multiplies each output of `synapse` by its factor (one element for all).

@@ -21,7 +21,7 @@ use nervure_core::{Diagnostic, QType};
 
 use crate::nir;
 use crate::npz::Npz;
-use model::{Model, Op};
+use model::{Layer, Model, Neurons, Op};
 use quantize::{Calibration, Fixed, quantize};
 use simulate::{Frames, Numbers};
 use translate::{Reading, translate};
@@ -202,24 +202,33 @@ fn convert(
     }
     let mut reference: Vec<Frames> = Vec::new();
     let mut fixed: Vec<Option<Fixed>> = Vec::new();
+    let mut fractions: Vec<i32> = Vec::new();
     let mut layers = Vec::new();
     for layer in &model.layers {
         progress(&layer.name);
         let from = layer.from.map_or(&model.input, |n| &model.layers[n].shape);
-        let neurons = if let Op::Neurons(n) = &layer.op { Some(n) } else { None };
-        let numbers = neurons.map(|n| Numbers::real(n));
-        let x = calibration.map(|c| layer.from.map_or(&c.x, |n| &reference[n]));
-        let y = x.map(|x| simulate::layer(&layer.op, &layer.shape, from, x, numbers.as_ref()).frames);
-        let cal = x.zip(y.as_ref()).map(|(x, y)| Calibration { x, y });
-        let made = neurons.map(|n| quantize(layer, n, from, options.bits, cal.as_ref()));
-        // Where the framework itself computes in integers, they are the reference.
-        let exact = made.as_ref().filter(|_| neurons.is_some_and(|n| n.neuron.semantics.loihi_formats));
-        let y = match (exact, x) {
-            (Some(fixed), Some(x)) => {
-                Some(simulate::layer(&layer.op, &layer.shape, from, x, Some(&fixed.numbers)).frames)
+        let fraction =
+            |n: Option<usize>| n.map_or(options.input.map_or(0, |q| q.frac.into()), |n| fractions[n]);
+        let frames = |n: Option<usize>| calibration.map(|c| n.map_or(&c.x, |n| &reference[n]));
+        let (made, y, given) = match &layer.op {
+            Op::Concat { sources } => {
+                let parts: Option<Vec<&Frames>> = sources.iter().map(|n| frames(*n)).collect();
+                let given = sources.iter().map(|n| fraction(*n)).max().unwrap_or(0);
+                (None, parts.map(|p| Frames::joined(&p)), given)
             }
-            _ => y,
+            Op::Neurons(neurons) => {
+                let x = frames(layer.from);
+                let (fixed, y) = neurons_of(layer, neurons, (from, fraction(layer.from)), options, x);
+                let given = if neurons.neuron.threshold.is_none() { fixed.membrane.frac.into() } else { 0 };
+                (Some(fixed), y, given)
+            }
+            Op::Pool { .. } | Op::Delay { .. } => {
+                let y = frames(layer.from)
+                    .map(|x| simulate::layer(&layer.op, &layer.shape, from, x, None).frames);
+                (None, y, fraction(layer.from))
+            }
         };
+        fractions.push(given);
         layers.push(LayerReport {
             name: layer.name.clone(),
             weights: made.as_ref().map(|f| f.weight_format),
@@ -242,9 +251,9 @@ fn convert(
         let [output] = model.outputs[..] else { return None };
         c.labels.as_ref().map(|l| accuracy(&reference[output], l))
     });
-    let expected = model.layers.iter().zip(reference).map(|(layer, y)| Expected {
+    let expected = model.layers.iter().zip(fractions).zip(reference).map(|((layer, fraction), y)| Expected {
         name: layer.name.clone(),
-        spikes: !matches!(&layer.op, Op::Neurons(n) if n.neuron.threshold.is_none()),
+        spikes: fraction == 0,
         len: y.len,
         data: y.data.chunks(y.len).flat_map(|step| write::channels_last(&layer.shape, step)).collect(),
     });
@@ -256,6 +265,32 @@ fn convert(
         accuracy,
         expected: expected.collect(),
     })
+}
+
+/// Formats of a layer of neurons, and what it gives.
+fn neurons_of(
+    layer: &Layer,
+    neurons: &Neurons,
+    from: (&[usize], i32),
+    options: &Options,
+    x: Option<&Frames>,
+) -> (Fixed, Option<Frames>) {
+    let run =
+        |x, numbers: &Numbers| simulate::layer(&layer.op, &layer.shape, from.0, x, Some(numbers)).frames;
+    let y = x.map(|x| run(x, &Numbers::real(neurons)));
+    let cal = x.zip(y.as_ref()).map(|(x, y)| Calibration { x, y });
+    let fixed = quantize(layer, neurons, from, options.bits, cal.as_ref());
+    // Where the framework itself computes in integers, they are the reference; what reads a membrane reads integers.
+    let readout = neurons.neuron.threshold.is_none();
+    if let (Some(x), true) = (x, readout || neurons.neuron.semantics.loihi_formats) {
+        let mut exact = run(x, &fixed.numbers);
+        if readout {
+            let unit = f32::from(fixed.membrane.frac).exp2().recip();
+            exact.data.iter_mut().for_each(|v| *v *= unit);
+        }
+        return (fixed, Some(exact));
+    }
+    (fixed, y)
 }
 
 /// Share of samples whose largest sum over the steps (the first of equals) is their label.

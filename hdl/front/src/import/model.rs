@@ -16,7 +16,7 @@ pub(crate) struct Model {
 #[derive(Debug, Clone)]
 pub(crate) struct Layer {
     pub(crate) name: String,
-    /// The layer that it reads; nothing for the input.
+    /// The layer that it reads (of several, see [`Op::Concat`]); nothing for the input.
     pub(crate) from: Option<usize>,
     /// Extents; of a map: channels, height, width.
     pub(crate) shape: Vec<usize>,
@@ -34,6 +34,8 @@ pub(crate) enum Op {
     Pool { kernel: [usize; 2], stride: [usize; 2] },
     /// The input of so many steps ago.
     Delay { steps: usize },
+    /// Several sources one behind the other; nothing stands for the input.
+    Concat { sources: Vec<Option<usize>> },
 }
 
 /// Synapses and neurons.

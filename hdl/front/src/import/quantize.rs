@@ -112,6 +112,8 @@ struct Open<'a> {
     layer: &'a Layer,
     neurons: &'a Neurons,
     from: &'a [usize],
+    /// Fraction bits of what is read.
+    input: i32,
 }
 
 impl Open<'_> {
@@ -133,20 +135,23 @@ impl Open<'_> {
         let back = self.neurons.recurrent.as_ref();
         (
             clamp(rounded(s.weights(), c.fraction)),
-            rounded(s.bias(), c.fraction),
-            back.map(|(w, b)| (clamp(rounded(w, c.fraction)), rounded(b, c.fraction))),
+            rounded(s.bias(), c.fraction + self.input),
+            back.map(|(w, b)| (clamp(rounded(w, c.fraction)), rounded(b, c.fraction + self.input))),
         )
     }
 
     fn numbers(&self, c: Choice) -> Numbers {
         let n = &self.neurons.neuron;
-        let up = f64::from(c.extra).exp2();
-        let wide = |list: Vec<f64>| list.into_iter().map(|v| v * up).collect::<Vec<_>>();
+        // In the unit of the membrane; what is read is a multiple of its own unit.
+        let times =
+            |list: Vec<f64>, n: i32| list.into_iter().map(|v| v * f64::from(n).exp2()).collect::<Vec<_>>();
+        let wide = |list| times(list, c.extra as i32);
+        let weigh = |list| times(list, c.extra as i32 + self.input);
         let (weight, bias, back) = self.integers(c);
         let mut synapse = self.neurons.synapse.clone();
-        *synapse.weights_mut() = wide(weight);
+        *synapse.weights_mut() = weigh(weight);
         *synapse.bias_mut() = wide(bias);
-        let fraction = c.fraction + c.extra as i32;
+        let fraction = self.fraction(c);
         let threshold = |t: &f64| {
             let t = t * f64::from(fraction).exp2();
             match (n.semantics.reset, n.semantics.compare) {
@@ -159,13 +164,18 @@ impl Open<'_> {
         let rounding = n.semantics.rounding;
         Numbers {
             synapse,
-            recurrent: back.map(|(w, b)| (wide(w), wide(b))),
+            recurrent: back.map(|(w, b)| (weigh(w), wide(b))),
             leak: leak(&n.decay, c.leak, rounding),
             current_leak: n.current_decay.as_ref().map(|d| leak(d, c.current_leak, rounding)),
             bias: rounded(&n.bias, fraction),
             threshold: n.threshold.as_ref().map(|t| shortened(t.iter().map(threshold).collect())),
             reset_value: rounded(&n.reset_value, fraction),
         }
+    }
+
+    /// Fraction bits of the membrane.
+    fn fraction(&self, c: Choice) -> i32 {
+        c.fraction + self.input + c.extra as i32
     }
 
     fn run(&self, c: Choice, x: &Frames) -> Outcome {
@@ -179,7 +189,7 @@ impl Open<'_> {
     /// read-out, whose values cannot be equal, counts by how far they are apart, in 1/256 of its range.
     fn error(&self, c: Choice, cal: &Calibration<'_>) -> (usize, f64) {
         let got = self.run(c, cal.x).frames;
-        let unit = f64::from(-(c.fraction + c.extra as i32)).exp2();
+        let unit = f64::from(-self.fraction(c)).exp2();
         let spiking = self.neurons.neuron.threshold.is_some();
         let (lo, hi) = cal.y.range();
         let tolerance = f64::from((hi - lo) / 256.0);
@@ -206,6 +216,13 @@ impl Open<'_> {
         (bits, counts)
     }
 
+    /// Whether no state is ever rounded: it keeps all, or nothing.
+    fn exact_leaks(&self, c: Choice) -> bool {
+        let n = &self.neurons.neuron;
+        let exact = |form, decay: &[f64]| form == Form::Keep || decay.iter().all(|d| *d <= 0.0);
+        exact(c.leak, &n.decay) && n.current_decay.as_ref().is_none_or(|d| exact(c.current_leak, d))
+    }
+
     fn forms(&self, bits: u32) -> (Form, Form) {
         let n = &self.neurons.neuron;
         (form(&n.decay, bits), n.current_decay.as_ref().map_or(Form::Keep, |d| form(d, bits)))
@@ -214,9 +231,8 @@ impl Open<'_> {
     /// The narrowest of the formats that leave no spike different; the best there is where none does.
     fn lossless(&self, cal: &Calibration<'_>, start: Choice) -> Choice {
         let (leak, current_leak) = self.forms(MAX_DECAY);
-        let exact = leak == Form::Keep && current_leak == Form::Keep;
-        let extra = if exact { 0 } else { MAX_EXTRA };
-        let wide = Choice { leak, current_leak, extra, ..start };
+        let wide = Choice { leak, current_leak, ..start };
+        let wide = Choice { extra: if self.exact_leaks(wide) { 0 } else { MAX_EXTRA }, ..wide };
         let mut best = (usize::MAX, wide);
         for fraction in 0..=MAX_FRACTION {
             let c = Choice { fraction, ..wide };
@@ -248,11 +264,16 @@ impl Open<'_> {
 
     /// Formats for weights of `bits` bits: those that come closest on the calibration set, the narrower of equals.
     fn within(&self, bits: u32, cal: Option<&Calibration<'_>>, start: Choice) -> Choice {
-        let fit = fitting(&self.all_weights(), bits);
+        let weights = self.all_weights();
+        let fit = fitting(&weights, bits);
+        // Weights that are exact in fewer bits need no finer ones.
+        let whole = |f: i32| weights.iter().all(|w| (w * f64::from(f).exp2()).fract().abs() <= 0.0);
+        let exact = (0..=fit).find(|f| whole(*f));
         let (leak, current_leak) = self.forms(8);
-        let mut c = Choice { fraction: fit, bits: Some(bits), leak, current_leak, ..start };
+        let fraction = exact.unwrap_or(fit);
+        let mut c = Choice { fraction, bits: Some(bits), leak, current_leak, ..start };
         let Some(cal) = cal else {
-            c.extra = if c.leak == Form::Keep && c.current_leak == Form::Keep { 0 } else { 2 };
+            c.extra = if self.exact_leaks(c) { 0 } else { 2 };
             return c;
         };
         let distance = |c: Choice| self.error(c, cal).1;
@@ -265,9 +286,11 @@ impl Open<'_> {
                 .expect("there are candidates, and one is the best")
                 .1
         };
-        // Finer weights clip the largest ones, which often costs less than it gains.
-        c = choose((fit..fit + 3).map(|fraction| Choice { fraction, ..c }).collect(), 0.0);
-        let extras = if c.leak == Form::Keep && c.current_leak == Form::Keep { 1 } else { 5 };
+        if exact.is_none() {
+            // Finer weights clip the largest ones, which often costs less than it gains.
+            c = choose((fit..fit + 3).map(|fraction| Choice { fraction, ..c }).collect(), 0.0);
+        }
+        let extras = if self.exact_leaks(c) { 1 } else { 5 };
         c = choose((0..extras).map(|extra| Choice { extra, ..c }).collect(), 0.05);
         if let Form::Fraction(_) = c.leak {
             c = choose((3..=12).map(|n| Choice { leak: Form::Fraction(n), ..c }).collect(), 0.05);
@@ -305,7 +328,7 @@ impl Open<'_> {
         let needed = bits_for((extent.lo as i128).min(-1), extent.hi as i128).max(4);
         let widest = if n.semantics.loihi_formats { 24 } else { u32::from(QType::MAX_BITS).min(32) };
         let bits = if n.semantics.loihi_formats { 24 } else { needed.min(widest) };
-        let membrane = QType { bits: bits as u8, frac: (c.fraction + c.extra as i32) as i8, signed: true };
+        let membrane = QType { bits: bits as u8, frac: self.fraction(c) as i8, signed: true };
         let mismatches = cal.map(|cal| (self.error(c, cal).0, cal.y.data.len()));
         Fixed {
             weight_format,
@@ -338,17 +361,17 @@ impl Open<'_> {
     }
 }
 
-/// Formats of `layer`, which holds `neurons` and reads shape `from`.
+/// Formats of `layer`, which holds `neurons` and reads shape `from` in a format with `input` fraction bits.
 ///
 /// `bits`: of a weight; nothing for as few as reproduce every spike.
 pub(crate) fn quantize(
     layer: &Layer,
     neurons: &Neurons,
-    from: &[usize],
+    (from, input): (&[usize], i32),
     bits: Option<u32>,
     cal: Option<&Calibration<'_>>,
 ) -> Fixed {
-    let open = Open { layer, neurons, from };
+    let open = Open { layer, neurons, from, input };
     let s = &neurons.neuron.semantics;
     let max_spikes = match (s.max_spikes, cal) {
         (0, Some(cal)) => (1u32 << bits_for(0, (cal.y.range().1 as i128).max(3))) - 1,

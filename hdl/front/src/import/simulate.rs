@@ -27,6 +27,15 @@ impl Frames {
         &self.data[start..start + self.len]
     }
 
+    /// The tensors of all `parts`, one behind the other.
+    pub(crate) fn joined(parts: &[&Self]) -> Self {
+        let (samples, steps) = (parts[0].samples, parts[0].steps);
+        let all = (0..samples * steps).map(|at| (at / steps, at % steps));
+        let data =
+            all.flat_map(|(n, t)| parts.iter().flat_map(move |p| p.at(n, t).iter().copied())).collect();
+        Self { samples, steps, len: parts.iter().map(|p| p.len).sum(), data }
+    }
+
     /// Smallest and largest element.
     pub(crate) fn range(&self) -> (f32, f32) {
         self.data.iter().fold((0.0, 0.0), |(lo, hi), &v| (f32::min(lo, v), f32::max(hi, v)))
@@ -146,7 +155,9 @@ pub(crate) fn layer(
                         }
                         (Op::Pool { kernel, stride }, _) => pool(*kernel, *stride, from, shape, x, sample, y),
                         (Op::Delay { steps }, _) => delay(*steps, x, sample, y),
-                        (Op::Neurons(_), None) => unreachable!("neurons have numbers"),
+                        (Op::Neurons(_), None) | (Op::Concat { .. }, _) => {
+                            unreachable!("neurons have numbers, and tensors are joined elsewhere")
+                        }
                     }
                 }
             });

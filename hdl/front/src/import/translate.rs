@@ -1,9 +1,11 @@
 //! From a graph of primitives to layers: linear nodes fold into the synapses of the neurons that they feed.
 
+use std::collections::BTreeSet;
+
 use nervure_core::Diagnostic;
 
 use super::fold::{Chain, Fold};
-use super::model::{Layer, Model, Neurons, Op};
+use super::model::{Conv, Layer, Model, Neurons, Op, Synapse};
 use super::neuron::neuron;
 use super::semantics::{Preset, Semantics};
 use crate::nir::{Graph, Primitive};
@@ -41,6 +43,14 @@ fn is_layer(p: &Primitive) -> bool {
             Primitive::SumPool2d { .. } | Primitive::AvgPool2d { .. } | Primitive::Threshold { .. }
         )
 }
+
+/// Ways into one node, at most, and linear nodes on one way.
+const MOST_WAYS: usize = 256;
+/// Sources of one layer, at most.
+const MOST_SOURCES: usize = 8;
+
+/// A way into a node: where it begins, and its linear nodes in order, each with whether it passes on its bias.
+type Way = (Root, Vec<(usize, bool)>);
 
 /// Where a chain of linear nodes begins: at the input, or at a layer's node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,36 +130,45 @@ impl Translator<'_> {
         Ok(done)
     }
 
-    /// The ways into a node: where each begins, and its linear nodes in order.
-    fn chains(&self, node: usize) -> Result<Vec<(Root, Vec<usize>)>, Diagnostic> {
-        self.graph.sources(node).map(|source| self.chain(source)).collect()
+    /// The ways into a node. A node where ways meet passes on its bias in the first of them only.
+    fn chains(&self, node: usize) -> Result<Vec<Way>, Diagnostic> {
+        let mut ways = Vec::new();
+        let mut met = BTreeSet::new();
+        for source in self.graph.sources(node) {
+            self.trace(source, &mut Vec::new(), &mut met, &mut ways)?;
+        }
+        Ok(ways)
     }
 
-    fn chain(&self, mut at: usize) -> Result<(Root, Vec<usize>), Diagnostic> {
-        let mut list = Vec::new();
-        loop {
-            let p = &self.graph.nodes[at].primitive;
-            if matches!(p, Primitive::Input { .. }) || is_layer(p) {
-                list.reverse();
-                let root = if is_layer(p) { Root::Node(at) } else { Root::Input };
-                return Ok((root, list));
-            }
-            list.push(at);
-            let sources: Vec<usize> = self.graph.sources(at).collect();
-            let [source] = sources[..] else {
-                return Err(unsupported(
-                    self.name(at),
-                    format!(
-                        "`{}` ({}) adds up {} nodes before a linear operation",
-                        self.name(at).escape_debug(),
-                        p.type_name(),
-                        sources.len()
-                    ),
-                    "give each branch linear nodes of its own and add them at the neuron",
-                ));
-            };
-            at = source;
+    /// Follows linear nodes back from `at`; `behind` are those on the way, nearest last.
+    fn trace(
+        &self,
+        at: usize,
+        behind: &mut Vec<usize>,
+        met: &mut BTreeSet<usize>,
+        ways: &mut Vec<Way>,
+    ) -> Result<(), Diagnostic> {
+        let p = &self.graph.nodes[at].primitive;
+        if matches!(p, Primitive::Input { .. }) || is_layer(p) {
+            let root = if is_layer(p) { Root::Node(at) } else { Root::Input };
+            ways.push((root, behind.iter().rev().map(|n| (*n, met.insert(*n))).collect()));
+            return if ways.len() > MOST_WAYS { Err(self.tangled(at)) } else { Ok(()) };
         }
+        behind.push(at);
+        if behind.len() > MOST_WAYS {
+            return Err(self.tangled(at));
+        }
+        for source in self.graph.sources(at) {
+            self.trace(source, behind, met, ways)?;
+        }
+        behind.pop();
+        Ok(())
+    }
+
+    fn tangled(&self, at: usize) -> Diagnostic {
+        let message =
+            format!("more than {MOST_WAYS} ways, or as many linear nodes in a row, lead through one node");
+        unsupported(self.name(at), message, "merge linear nodes in the framework")
     }
 
     fn shape(model: &Model, from: Option<usize>) -> &[usize] {
@@ -157,58 +176,140 @@ impl Translator<'_> {
     }
 
     /// Folds the linear nodes `list`, which begin at `from`.
-    fn fold(&self, list: &[usize], from: Option<usize>, model: &Model) -> Result<Fold, Diagnostic> {
+    fn fold(&self, list: &[(usize, bool)], from: Option<usize>, model: &Model) -> Result<Fold, Diagnostic> {
         let scale = from.map_or(1.0, |n| model.layers[n].scale);
-        let mut chain = Chain::new(Self::shape(model, from), scale);
-        for &n in list {
-            chain.push(&self.graph.nodes[n])?;
+        self.folded(Chain::new(Self::shape(model, from), scale), list)
+    }
+
+    fn folded(&self, mut chain: Chain, list: &[(usize, bool)]) -> Result<Fold, Diagnostic> {
+        for &(n, offset) in list {
+            chain.push(&self.graph.nodes[n], offset)?;
         }
         Ok(chain.finish())
     }
 
-    /// The one feed-forward way into a node.
-    fn only<'c>(
+    /// The one feed-forward way into a node that takes spikes as they are.
+    fn only(
         &self,
         node: usize,
-        ways: &'c [(Root, Vec<usize>)],
+        ways: &[Way],
+        model: &Model,
         place: &[Option<usize>],
-    ) -> Result<(Option<usize>, &'c [usize]), Diagnostic> {
+    ) -> Result<(Option<usize>, Fold), Diagnostic> {
         let [(root, list)] = ways else {
             return Err(unsupported(
                 self.name(node),
-                format!("`{}` reads {} layers besides itself", self.name(node).escape_debug(), ways.len()),
-                "a layer reads one layer, and its own spikes; concatenate the sources in the framework",
+                format!("`{}` reads {} sources", self.name(node).escape_debug(), ways.len()),
+                "put a neuron before it that adds them",
             ));
         };
-        let from = match root {
-            Root::Input => None,
-            Root::Node(n) => Some(place[*n].expect("layers come in order")),
-        };
-        Ok((from, list))
+        let from = source(*root, place);
+        Ok((from, self.fold(list, from, model)?))
+    }
+
+    /// What neurons read: the source and the synapses; several sources become a layer of their own that joins them.
+    fn synapse(
+        &self,
+        name: &str,
+        ways: &[Way],
+        model: &mut Model,
+        place: &[Option<usize>],
+    ) -> Result<(Option<usize>, Vec<usize>, Synapse), Diagnostic> {
+        let mut sources: Vec<(Option<usize>, Vec<usize>, Synapse)> = Vec::new();
+        for (root, list) in ways {
+            let from = source(*root, place);
+            let fold = self.fold(list, from, model)?;
+            let shape = fold.shape.clone();
+            let synapse = fold.synapse(name)?;
+            match sources.iter_mut().find(|s| s.0 == from) {
+                Some((_, _, sum)) => super::fold::add(name, sum, &synapse)?,
+                None => sources.push((from, shape, synapse)),
+            }
+        }
+        if let [_] = sources[..] {
+            let (from, shape, synapse) = sources.remove(0);
+            if let (Synapse::Conv(conv), Some(n)) = (&synapse, from)
+                && let [c, _, _] = model.layers[n].shape[..]
+                && c != conv.input[0]
+            {
+                let message = format!(
+                    "`{}` reads a map of {c} channels as one of {}",
+                    name.escape_debug(),
+                    conv.input[0]
+                );
+                return Err(unsupported(name, message, "keep the channels when a map is reshaped"));
+            }
+            return Ok((from, shape, synapse));
+        }
+        if sources.is_empty() || sources.len() > MOST_SOURCES {
+            let message = format!("`{}` reads {} layers besides itself", name.escape_debug(), sources.len());
+            return Err(unsupported(name, message, "a layer reads one to eight layers, and its own spikes"));
+        }
+        // The earlier first: it is needed to make the later.
+        sources.sort_by_key(|s| s.0);
+        let shape = sources[0].1.clone();
+        let rows: usize = shape.iter().product();
+        let (mut weights, mut bias) = (Vec::new(), vec![0.0; rows]);
+        for (_, _, synapse) in &sources {
+            let Synapse::Dense { weight, bias: own, inputs, outputs } = synapse else {
+                let message = format!("`{}` adds convolutions of several layers", name.escape_debug());
+                return Err(unsupported(name, message, "concatenate the maps in front of one convolution"));
+            };
+            if *outputs != rows {
+                return Err(unsupported(
+                    name,
+                    "the ways into it end in different shapes",
+                    "check the shapes",
+                ));
+            }
+            bias.iter_mut().zip(own).for_each(|(a, b)| *a += b);
+            weights.push((weight, *inputs));
+        }
+        let inputs: usize = weights.iter().map(|w| w.1).sum();
+        let row = |r: usize| weights.iter().flat_map(move |(w, n)| w[r * n..(r + 1) * n].iter().copied());
+        let weight = (0..rows).flat_map(row).collect();
+        let list = sources.iter().map(|s| s.0).collect();
+        model.layers.push(Layer {
+            name: format!("{name}.sources"),
+            from: None,
+            shape: vec![inputs],
+            scale: 1.0,
+            op: Op::Concat { sources: list },
+        });
+        let from = Some(model.layers.len() - 1);
+        Ok((from, shape, Synapse::Dense { weight, bias, inputs, outputs: rows }))
     }
 
     fn layer(&self, node: usize, model: &mut Model, place: &mut [Option<usize>]) -> Result<(), Diagnostic> {
         let chains = self.chains(node)?;
         let (own, ways): (Vec<_>, Vec<_>) =
             chains.into_iter().partition(|(root, _)| *root == Root::Node(node));
-        let (from, list) = self.only(node, &ways, place)?;
-        let fold = self.fold(list, from, model)?;
         let primitive = &self.graph.nodes[node].primitive;
         let name = self.name(node);
-        let (shape, scale, op) = match primitive {
+        let (from, shape, scale, op) = match primitive {
             Primitive::SumPool2d { kernel_size, stride, padding }
             | Primitive::AvgPool2d { kernel_size, stride, padding } => {
+                let (from, fold) = self.only(node, &ways, model, place)?;
                 let area = (kernel_size[0] * kernel_size[1]) as f64;
                 let mean = matches!(primitive, Primitive::AvgPool2d { .. });
-                let shape = pooled(name, &fold, *kernel_size, *stride, *padding)?;
+                let (pool, shape) = pooled(name, &fold, *kernel_size, *stride, *padding)?;
                 let before = from.map_or(1.0, |n| model.layers[n].scale);
                 let scale = if mean { before / area } else { before };
-                (shape, scale, Op::Pool { kernel: *kernel_size, stride: *stride })
+                let apart = stride.iter().zip(kernel_size).all(|(s, k)| s >= k);
+                let op = if from.is_some() && apart && *padding == [0, 0] {
+                    Op::Pool { kernel: *kernel_size, stride: *stride }
+                } else {
+                    // Windows that overlap or reach over the border, and maps that come channels first.
+                    let neuron = super::neuron::linear(self.reading)?;
+                    Op::Neurons(Box::new(Neurons { synapse: Synapse::Conv(pool), recurrent: None, neuron }))
+                };
+                (from, shape, scale, op)
             }
             Primitive::Delay { delay } => {
+                let (from, fold) = self.only(node, &ways, model, place)?;
                 let steps = delay.scalar_or_uniform().map(|d| (d / self.reading.dt).round());
-                let Some(steps) = steps.filter(|s| (0.0..=65536.0).contains(s)) else {
-                    let message = "the delays differ, or are longer than 65536 steps";
+                let Some(steps) = steps.filter(|s| (1.0..=65536.0).contains(s)) else {
+                    let message = "the delays differ, or are not 1 to 65536 steps long";
                     return Err(unsupported(
                         name,
                         message,
@@ -217,14 +318,13 @@ impl Translator<'_> {
                 };
                 let shape = plain(name, &fold)?;
                 let scale = from.map_or(1.0, |n| model.layers[n].scale);
-                (shape, scale, Op::Delay { steps: steps as usize })
+                (from, shape, scale, Op::Delay { steps: steps as usize })
             }
             _ => {
-                let shape = fold.shape.clone();
-                let mut synapse = fold.synapse(name)?;
+                let (from, shape, mut synapse) = self.synapse(name, &ways, model, place)?;
                 let mut recurrent = self.recurrent(node, &own, &shape)?;
                 let neuron = neuron(name, primitive, &shape, self.reading, &mut synapse, &mut recurrent)?;
-                (shape, 1.0, Op::Neurons(Box::new(Neurons { synapse, recurrent, neuron })))
+                (from, shape, 1.0, Op::Neurons(Box::new(Neurons { synapse, recurrent, neuron })))
             }
         };
         if !own.is_empty() && !matches!(op, Op::Neurons(_)) {
@@ -243,16 +343,12 @@ impl Translator<'_> {
     fn recurrent(
         &self,
         node: usize,
-        own: &[(Root, Vec<usize>)],
+        own: &[Way],
         shape: &[usize],
     ) -> Result<Option<(Vec<f64>, Vec<f64>)>, Diagnostic> {
         let mut sum: Option<(Vec<f64>, Vec<f64>)> = None;
         for (_, list) in own {
-            let mut chain = Chain::new(shape, 1.0);
-            for &n in list {
-                chain.push(&self.graph.nodes[n])?;
-            }
-            let (weight, bias) = chain.finish().dense(self.name(node))?;
+            let (weight, bias) = self.folded(Chain::new(shape, 1.0), list)?.dense(self.name(node))?;
             match &mut sum {
                 None => sum = Some((weight, bias)),
                 Some((w, b)) => {
@@ -267,18 +363,25 @@ impl Translator<'_> {
     /// The layer that leaves at an output node; linear nodes before it become a read-out without memory.
     fn output(&self, output: usize, model: &mut Model, place: &[Option<usize>]) -> Result<usize, Diagnostic> {
         let ways = self.chains(output)?;
-        let (from, list) = self.only(output, &ways, place)?;
-        let fold = self.fold(list, from, model)?;
-        if let (Some(from), true) = (from, fold.is_identity()) {
-            return Ok(from);
+        if let [(Root::Node(node), list)] = &ways[..] {
+            let from = place[*node].expect("layers come in order");
+            if self.fold(list, Some(from), model)?.is_identity() {
+                return Ok(from);
+            }
         }
-        let name = list.last().map_or("output", |n| self.name(*n));
-        let shape = fold.shape.clone();
-        let synapse = fold.synapse(name)?;
+        let name = ways.iter().find_map(|(_, list)| list.last()).map_or("output", |n| self.name(n.0));
+        let (from, shape, synapse) = self.synapse(name, &ways, model, place)?;
         let neuron = super::neuron::linear(self.reading)?;
         let op = Op::Neurons(Box::new(Neurons { synapse, recurrent: None, neuron }));
         model.layers.push(Layer { name: name.to_owned(), from, shape, scale: 1.0, op });
         Ok(model.layers.len() - 1)
+    }
+}
+
+fn source(root: Root, place: &[Option<usize>]) -> Option<usize> {
+    match root {
+        Root::Input => None,
+        Root::Node(n) => Some(place[n].expect("layers come in order")),
     }
 }
 
@@ -291,28 +394,35 @@ fn plain(name: &str, fold: &Fold) -> Result<Vec<usize>, Diagnostic> {
     Err(unsupported(name, message, "put a neuron before it, or move the weights behind it"))
 }
 
+/// Pooling as a convolution of ones, and the shape that it gives.
 fn pooled(
     name: &str,
     fold: &Fold,
     kernel: [usize; 2],
     stride: [usize; 2],
     padding: [usize; 2],
-) -> Result<Vec<usize>, Diagnostic> {
+) -> Result<(Conv, Vec<usize>), Diagnostic> {
     let shape = plain(name, fold)?;
     let [c, h, w] = shape[..] else {
-        return Err(unsupported(
-            name,
-            format!("pooling reads shape {shape:?}, expected three axes"),
-            "keep the map's axes up to here",
-        ));
+        let message = format!("pooling reads shape {shape:?}, expected three axes");
+        return Err(unsupported(name, message, "keep the map's axes up to here"));
     };
-    if padding != [0, 0] {
-        return Err(unsupported(name, "pooling with a border is not offered", "use padding 0"));
-    }
-    if h < kernel[0] || w < kernel[1] || stride[0] < kernel[0] || stride[1] < kernel[1] {
-        let message =
-            format!("windows of {kernel:?} every {stride:?} overlap, or exceed the map of {h} x {w}");
-        return Err(unsupported(name, message, "use a stride of at least the window"));
-    }
-    Ok(vec![c, (h - kernel[0]) / stride[0] + 1, (w - kernel[1]) / stride[1] + 1])
+    let extent =
+        |n: usize, a: usize| (n + 2 * padding[a]).checked_sub(kernel[a]).map(|rest| rest / stride[a] + 1);
+    let (Some(oh), Some(ow)) = (extent(h, 0), extent(w, 1)) else {
+        let message = format!("windows of {kernel:?} exceed the map of {h} x {w}");
+        return Err(unsupported(name, message, "use smaller windows"));
+    };
+    let conv = Conv {
+        weight: vec![1.0; c * kernel[0] * kernel[1]],
+        bias: vec![0.0; c],
+        input: [c, h, w],
+        output: [c, oh, ow],
+        kernel,
+        stride,
+        padding,
+        dilation: [1, 1],
+        groups: c,
+    };
+    Ok((conv, vec![c, oh, ow]))
 }

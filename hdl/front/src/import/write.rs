@@ -32,15 +32,14 @@ struct Writer<'a> {
     names: Vec<String>,
 }
 
-/// Whether a tensor of this shape is a map, and hence stored channels last.
-fn is_map(shape: &[usize]) -> bool {
-    shape.len() == 3
-}
-
 /// Elements of a channels-first map in channels-last order; other shapes as they are.
 pub(crate) fn channels_last<T: Copy>(shape: &[usize], list: &[T]) -> Vec<T> {
     let [c, h, w] = shape[..] else { return list.to_vec() };
     (0..list.len()).map(|at| list[at % c * h * w + at / c]).collect()
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Largest divisor of `n` that is at most `most`.
@@ -65,11 +64,11 @@ pub(crate) fn write(
     if readout != Readout::Spikes {
         for output in &mut outputs {
             let counts = format!("{output}.counts");
-            w.push(&counts, "seq/sum", Some(output), Map::new());
+            w.push(&counts, "seq/sum", &[output], Map::new());
             *output = counts;
             if readout == Readout::Class {
                 let class = output.replace(".counts", ".class");
-                w.push(&class, "seq/argmax", Some(output), Map::new());
+                w.push(&class, "seq/argmax", &[output], Map::new());
                 *output = class;
             }
         }
@@ -78,11 +77,11 @@ pub(crate) fn write(
 }
 
 impl Writer<'_> {
-    fn push(&mut self, name: &str, block: &str, from: Option<&str>, fields: Map<String, Value>) {
+    fn push(&mut self, name: &str, block: &str, from: &[&str], fields: Map<String, Value>) {
         let mut layer = Map::new();
         layer.insert("name".into(), json!(name));
         layer.insert("block".into(), json!(block));
-        layer.insert("from".into(), json!(from.unwrap_or("x")));
+        layer.insert("from".into(), if let [one] = from { json!(one) } else { json!(from) });
         layer.extend(fields);
         self.layers.push(layer);
     }
@@ -101,33 +100,89 @@ impl Writer<'_> {
     }
 
     fn layer(&mut self, layer: &Layer, fixed: Option<&Fixed>) {
-        let from = layer.from.map(|n| self.names[n].clone());
-        let from_shape = layer.from.map_or(&self.model.input, |n| &self.model.layers[n].shape);
+        let name_of = |n: Option<usize>| n.map_or_else(|| "x".to_owned(), |n| self.names[n].clone());
+        let from = name_of(layer.from);
+        let from = [from.as_str()];
         match (&layer.op, fixed) {
             (Op::Neurons(neurons), Some(fixed)) => {
                 let late = neurons.recurrent.is_some() && neurons.neuron.semantics.emit == When::NextStep;
                 let name = if late { format!("{}.now", layer.name) } else { layer.name.clone() };
-                let (block, mut fields) = self.synapse(&name, layer, neurons, fixed, from_shape);
+                let (reshaped, layout) = self.map_for(&name, layer, neurons);
+                let from = reshaped.as_ref().map_or(from, |name| [name.as_str()]);
+                let (block, mut fields) = self.synapse(&name, layer, neurons, fixed);
+                if let (Some(layout), Synapse::Conv(conv)) = (layout, &neurons.synapse) {
+                    fields.insert("layout".into(), json!(layout));
+                    fields.insert("input_lanes".into(), json!(divisor(conv.input[2], 32)));
+                }
                 let neuron = self.neuron(&name, layer, neurons, fixed);
                 fields.insert("neuron".into(), neuron);
-                self.push(&name, block, from.as_deref(), fields);
+                self.push(&name, block, &from, fields);
                 if late {
                     // Spikes come back to the layer itself without this delay.
                     let fields = [("steps".to_owned(), json!(1))].into_iter().collect();
-                    self.push(&layer.name, "seq/delay", Some(&name), fields);
+                    self.push(&layer.name, "seq/delay", &[&name], fields);
                 }
             }
             (Op::Pool { kernel, stride }, _) => {
                 let fields = [("kernel".to_owned(), json!(kernel)), ("stride".to_owned(), json!(stride))];
-                self.push(&layer.name, "pool/sum2d", from.as_deref(), fields.into_iter().collect());
+                self.push(&layer.name, "pool/sum2d", &from, fields.into_iter().collect());
             }
             (Op::Delay { steps }, _) => {
                 let fields = [("steps".to_owned(), json!(steps))];
-                self.push(&layer.name, "seq/delay", from.as_deref(), fields.into_iter().collect());
+                self.push(&layer.name, "seq/delay", &from, fields.into_iter().collect());
+            }
+            (Op::Concat { sources }, _) => {
+                let lanes = sources.iter().map(|n| self.elements(*n)).fold(0, gcd);
+                let fields = [("lanes".to_owned(), json!(divisor(lanes, self.lanes)))];
+                let names: Vec<String> = sources.iter().map(|n| name_of(*n)).collect();
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                self.push(&layer.name, "seq/concat", &names, fields.into_iter().collect());
             }
             (Op::Neurons(_), None) => unreachable!("neurons have formats"),
         }
         self.names.push(layer.name.clone());
+    }
+
+    /// For a convolution: the layer that gives its input another shape, where that is needed, and the order of the axes.
+    fn map_for(
+        &mut self,
+        name: &str,
+        layer: &Layer,
+        neurons: &Neurons,
+    ) -> (Option<String>, Option<&'static str>) {
+        let Synapse::Conv(conv) = &neurons.synapse else { return (None, None) };
+        let shape = layer.from.map_or(&self.model.input, |n| &self.model.layers[n].shape);
+        let [c, h, w] = conv.input;
+        // Only layers give maps channels last; what is flat, or comes from outside, lies as the file has it.
+        let last = layer.from.is_some() && shape.len() == 3;
+        let layout = (!last).then_some("chw");
+        if shape[..] == conv.input {
+            return (None, layout);
+        }
+        let to = if last { [h, w, c] } else { conv.input };
+        let from = layer.from.map_or_else(|| "x".to_owned(), |n| self.names[n].clone());
+        let reshaped = format!("{name}.map");
+        let fields = [("shape".to_owned(), json!(to))].into_iter().collect();
+        self.push(&reshaped, "seq/flatten", &[&from], fields);
+        (Some(reshaped), layout)
+    }
+
+    fn elements(&self, from: Option<usize>) -> usize {
+        from.map_or(&self.model.input, |n| &self.model.layers[n].shape).iter().product()
+    }
+
+    /// A row of weights in the order in which their inputs come: maps channels last, except the network's input.
+    fn as_streamed(&self, from: Option<usize>, row: &[i64]) -> Vec<i64> {
+        let Some(n) = from else { return row.to_vec() };
+        let layer = &self.model.layers[n];
+        let Op::Concat { sources } = &layer.op else { return channels_last(&layer.shape, row) };
+        let mut at = 0;
+        let part = |source: &Option<usize>| {
+            let start = at;
+            at += self.elements(*source);
+            self.as_streamed(*source, &row[start..at])
+        };
+        sources.iter().flat_map(part).collect()
     }
 
     fn synapse(
@@ -136,17 +191,13 @@ impl Writer<'_> {
         layer: &Layer,
         neurons: &Neurons,
         fixed: &Fixed,
-        from_shape: &[usize],
     ) -> (&'static str, Map<String, Value>) {
         let mut fields = Map::new();
         let n: usize = layer.shape.iter().product();
         let block = match &neurons.synapse {
             Synapse::Dense { inputs, outputs, .. } => {
                 let mut weight = fixed.weight.clone();
-                // A map in front comes channels last, except straight from the network's input.
-                if is_map(from_shape) && layer.from.is_some() {
-                    weight = weight.chunks(*inputs).flat_map(|row| channels_last(from_shape, row)).collect();
-                }
+                weight = weight.chunks(*inputs).flat_map(|row| self.as_streamed(layer.from, row)).collect();
                 fields.insert("weights".into(), self.array(name, &[*outputs, *inputs], weight));
                 fields.insert("lanes".into(), json!(divisor(n, self.lanes)));
                 "engine/spiking"
@@ -165,9 +216,6 @@ impl Writer<'_> {
                 }
                 if *groups != 1 {
                     fields.insert("groups".into(), json!(groups));
-                }
-                if layer.from.is_none() {
-                    fields.insert("layout".into(), json!("chw"));
                 }
                 fields.insert("lanes".into(), json!(divisor(output[0] / groups, self.lanes)));
                 "engine/spiking_conv"
@@ -282,11 +330,7 @@ impl Writer<'_> {
 
     fn finish(self, name: &str, input: QType, outputs: &[String]) -> Written {
         let tensor = nervure_core::TensorType::step(&self.model.input, input);
-        let reads_map = self.model.layers.iter().any(|l| {
-            l.from.is_none() && matches!(&l.op, Op::Neurons(n) if matches!(n.synapse, Synapse::Conv(_)))
-        });
-        let last = *self.model.input.last().unwrap_or(&1);
-        let lanes = if reads_map { divisor(last, 32) } else { default_lanes(&tensor) };
+        let lanes = default_lanes(&tensor);
         let port =
             json!({"name": "x", "shape": self.model.input, "format": input, "rate": "step", "lanes": lanes});
         let mut yaml = String::from("nervure: 1\n");
