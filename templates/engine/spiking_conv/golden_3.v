@@ -256,14 +256,14 @@ module example_spiking_conv_lane (
   wire signed [9:0] complement = ~sum;
   wire signed [9:0] chosen = spiked ? complement : 10'd1023;
   wire signed [9:0] chosen_2 = second ? complement : chosen;
-  wire signed [4:0] chosen_3 = second ? 5'd16 : {weight[3], weight};
-  wire signed [9:0] chosen_4 = update ? chosen_2 : {{5{chosen_3[4]}}, chosen_3};
+  wire signed [9:0] chosen_3 = second ? 10'd496 : {{6{weight[3]}}, weight};
+  wire signed [9:0] chosen_4 = update ? chosen_2 : chosen_3;
   wire [11:0] sum_2_carry = {{sum[9], sum}, update} - {~({chosen_4[9], chosen_4}), 1'b1};
   wire signed [10:0] sum_2 = sum_2_carry[11:1];
   wire signed [9:0] after = sum_2[9:0];
-  wire flag = $signed(sum) >= $signed(10'd0);
-  wire flag_2 = $signed(after) >= $signed(10'd0);
-  wire spike = flag & flag_2;
+  wire flag = $signed(10'd0) > $signed(after);
+  wire flag_2 = $signed(sum) >= $signed(10'd0);
+  wire spike = flag_2 & flag;
 
   assign sum_next = after;
   assign spike_out = spike;
