@@ -31,9 +31,10 @@ module example_spiking (
   wire en;
   wire scanning = |pending_q;
   wire firing = all_loaded_q & ~scanning;
-  wire comparing = firing;
-  wire fired = firing;
-  wire changed = comparing;
+  reg  [1:0] phase_q;    // of a group that fires
+  wire comparing = firing & (phase_q == 2'd0);
+  wire fired = firing & (phase_q == 2'd2);
+  wire changed = fired;
 
   wire [2:0] rest = pending_q - 3'd1;
 
@@ -50,6 +51,7 @@ module example_spiking (
       all_loaded_q <= 1'b0;
       pending_q <= 3'd0;
       group_q <= 3'd0;
+      phase_q <= 2'd0;
     end else if (en) begin
       if (load) pending_q <= loaded;
       else if (scanning & group_end) pending_q <= rest;
@@ -58,6 +60,7 @@ module example_spiking (
       if (group_end) clear_q <= 1'b0;
       if (scanning | fired | clear_q)
         group_q <= group_end ? 3'd0 : group_q + 3'd1;
+      if (firing) phase_q <= fired ? 2'd0 : phase_q + 2'd1;
     end
 
   always @(posedge clk)
@@ -78,7 +81,8 @@ module example_spiking (
   // ---- Stage 1: read, change and write what is stored for the group ----
   reg  write_q;
   reg  fire_q;                              // the group's outputs leave
-  reg  update_q;                            // the group's neurons do their step
+  reg  update_q;                            // the group's neurons do a change of their step
+  reg  second_q;                            // the second one; alone: they are compared with the threshold
   reg  zero_q;                              // what is stored becomes its reset value
   reg  end_q;
   reg  [2:0] group1_q;
@@ -89,7 +93,8 @@ module example_spiking (
   wire [7:0] state_next;
   wire [0:0] result;
   reg  [0:0] m_data_q;
-  wire update = comparing;
+  wire [0:0] spiked = m_data_q;
+  wire update = changed | (firing & (phase_q == 2'd1));
 
   always @(posedge clk)
     if (~rst_n) begin
@@ -103,17 +108,23 @@ module example_spiking (
   always @(posedge clk)
     if (en) begin
       update_q <= update | clear_q;
+      second_q <= comparing | changed | clear_q;
       zero_q <= clear_q | (changed & last_q);
       end_q <= group_end & last_q;
       group1_q <= group_q;
     end
 
+  // Clearing subtracts what is there: known from the beginning.
+  integer g;
+  initial for (g = 0; g <= 7; g = g + 1) state_mem[g] = 8'd0;
   always @(posedge clk) if (en & write_q) state_mem[state_at] <= state_next;
 
   example_spiking_lane lane_0 (
     .sum(state[7:0]),
     .weight(weights[3:0]),
     .update(update_q),
+    .second(second_q),
+    .spiked(spiked[0]),
     .clear(zero_q),
     .sum_next(state_next[7:0]),
     .spike_out(result[0])
@@ -151,24 +162,28 @@ module example_spiking_lane (
   input  wire signed [7:0] sum,
   input  wire signed [3:0] weight,
   input  wire update,
+  input  wire second,
+  input  wire spiked,
   input  wire clear,
   output wire signed [7:0] sum_next,
   output wire spike_out
 );
-  wire spike = $signed(sum) > $signed(8'd12);
-  wire [3:0] chosen = spike ? 4'd12 : 4'd0;
-  wire signed [8:0] difference = {sum[7], sum} - {5'd0, chosen};
-  wire signed [7:0] rest = (difference[8] & ~(&difference[7])) ? 8'h80 : difference[7:0];
-  wire signed [7:0] chosen_2 = update ? rest : sum;
-  wire signed [7:0] chosen_3 = clear ? 8'd0 : chosen_2;
-  wire signed [4:0] shifted = chosen_3[7:3];
+  wire signed [4:0] chosen = spiked ? 5'd19 : 5'd31;
+  wire signed [4:0] shifted = sum[7:3];
   wire signed [4:0] complement = ~shifted;
-  wire signed [4:0] chosen_4 = update ? complement : {weight[3], weight};
-  wire [9:0] sum_2_carry = {{chosen_3[7], chosen_3}, update} - {~({{4{chosen_4[4]}}, chosen_4}), 1'b1};
+  wire signed [7:0] complement_2 = ~sum;
+  wire signed [7:0] chosen_2 = clear ? complement_2 : {{3{complement[4]}}, complement};
+  wire signed [7:0] chosen_3 = second ? chosen_2 : {{3{chosen[4]}}, chosen};
+  wire signed [7:0] chosen_4 = second ? 8'd115 : {{4{weight[3]}}, weight};
+  wire signed [7:0] chosen_5 = update ? chosen_3 : chosen_4;
+  wire [9:0] sum_2_carry = {{sum[7], sum}, update} - {~({chosen_5[7], chosen_5}), 1'b1};
   wire signed [8:0] sum_2 = sum_2_carry[9:1];
-  wire signed [7:0] wrapped = sum_2[7:0];
+  wire signed [7:0] after = sum_2[7:0];
+  wire flag = $signed(8'd0) > $signed(after);
+  wire flag_2 = $signed(sum) >= $signed(8'd0);
+  wire spike = flag_2 & flag;
 
-  assign sum_next = wrapped;
+  assign sum_next = after;
   assign spike_out = spike;
 
   // Bits that carry no information.

@@ -5,8 +5,8 @@ use nervure_core::{QType, Target, Timing};
 use serde_json::{Value, json};
 
 use super::{Params, Sharing, Values, rows};
-use crate::shared::lane::{Feed, Lane};
 use crate::shared::cell::kernel_of;
+use crate::shared::lane::{Feed, Lane};
 use crate::shared::{area, counter_bits};
 
 /// The lane that this engine has `lanes` of.

@@ -168,3 +168,64 @@ fn fields(neuron: &Kernel, integrator: Option<&Integrator>, current: QType) -> V
     });
     std::iter::once(current).chain(states).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use nervure_core::Rounding;
+    use nervure_core::kernel::Builder;
+    use nervure_core::num::Overflow;
+
+    use super::*;
+
+    const WEIGHT: QType = QType::signed(4);
+    const MEMBRANE: QType = QType::signed(7);
+
+    /// A leaky neuron that wraps, or saturates.
+    fn neuron(subtract: bool, overflow: Overflow) -> Kernel {
+        let k = Builder::new();
+        let held = k.state("held", MEMBRANE, 0);
+        let v = (held + k.input("current", QType::signed(6))).fit(MEMBRANE, overflow);
+        let threshold = k.constant(9, 0);
+        let spike = v.gt(threshold);
+        let rest = if subtract {
+            (v - k.select(spike, threshold, k.constant(0, 0))).fit(MEMBRANE, Overflow::Saturate)
+        } else {
+            k.select(spike, k.constant(0, 0), v)
+        };
+        let decayed = rest - rest.shr(2, Rounding::Floor);
+        k.set(held, k.promise(decayed, MEMBRANE.min().into(), MEMBRANE.max().into()));
+        k.output_as("spike_out", QType::unsigned(1), spike);
+        k.finish()
+    }
+
+    fn lane(neuron: &Kernel) -> Lane {
+        Lane::new(neuron, QType::signed(6), Feed { shared: true, clear: false, ..Feed::weights(WEIGHT) })
+    }
+
+    #[test]
+    fn one_adder_does_what_the_neuron_does() {
+        for (subtract, changes) in [(false, 1), (true, 2)] {
+            let neuron = neuron(subtract, Overflow::Wrap);
+            let lane = lane(&neuron);
+            assert_eq!(lane.changes, changes);
+            for held in MEMBRANE.min()..=MEMBRANE.max() {
+                for weight in WEIGHT.min()..=WEIGHT.max() {
+                    let expected = neuron.eval(0, &[weight], &[held]);
+                    // Ports: sum, weight, update, second, spiked.
+                    let mut sum = lane.kernel.eval(0, &[held, weight, 0, 0, 0], &[]).outputs[0];
+                    let spike = lane.kernel.eval(0, &[sum, weight, 0, 1, 0], &[]).outputs[1];
+                    for second in 0..changes as i64 {
+                        sum = lane.kernel.eval(0, &[sum, weight, 1, second, spike], &[]).outputs[0];
+                    }
+                    assert_eq!((spike, sum), (expected.outputs[0], expected.next[0]), "{held} and {weight}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_neuron_that_saturates_keeps_its_own_logic() {
+        let neuron = neuron(false, Overflow::Saturate);
+        assert_eq!(lane(&neuron).changes, 0);
+    }
+}
