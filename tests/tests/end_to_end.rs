@@ -65,3 +65,22 @@ fn digits_nm() {
 fn digits_autoencoder() {
     assert!(number(&example("digits-autoencoder"), "/reconstruction_mse") >= 0.0);
 }
+
+#[test]
+fn braille_rsnn() {
+    assert!(number(&example("braille-rsnn"), "/accuracy") > 0.95);
+    // The network that is shipped is the one that its model file gives, but for the lanes.
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let shipped = root().join("examples/braille-rsnn");
+    let file = |name: &str| shipped.join(name).to_str().expect("a path in text").to_owned();
+    let (model, samples) = (file("net.nir"), file("samples.npz"));
+    let args = ["import", &model, "--preset", "norse", "--bits", "8", "--calibrate", &samples];
+    let run = nervure(TMP, folder.path(), args.iter().chain(&["--readout", "class", "-o", "n", "--json"]));
+    assert_eq!(run.code, 0, "{run:?}");
+    let lines = |path: &Path| {
+        let text = std::fs::read_to_string(path.join("network.yaml")).expect("a network file");
+        let kept = text.lines().filter(|l| !l.trim_start().starts_with("lanes:"));
+        kept.map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&folder.path().join("n")), lines(&shipped));
+}

@@ -1,13 +1,13 @@
 //! Examples of `engine/spiking_conv`, chosen to differ, and random parameters.
 
-use nervure_core::block::Rng;
+use nervure_core::block::{Block, Rng};
 use nervure_core::{QType, Rate, Tensor, TensorType};
 use rand::RngExt;
 use serde_json::json;
 
-use super::{Layout, Params, Sharing, ones};
-use crate::shared::divisor;
+use super::{Layout, Params, Sharing, SpikingConv, ones};
 use crate::shared::cell::Neuron;
+use crate::shared::divisor;
 
 fn random(shape: &[usize], format: QType, rng: &mut Rng) -> Tensor {
     let n = shape.iter().product();
@@ -124,5 +124,6 @@ pub(super) fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
     params.remove("input");
     params.remove("input_lanes");
     p.neuron = Neuron { block: block.name().into(), params };
-    Some(p)
+    // A neuron may need what this engine does not give, such as several streams.
+    SpikingConv::interface(&p).is_ok().then_some(p)
 }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::memories::{Table, bits, constants, in_address, weights};
 use super::{Layout, Params, Sharing};
 use crate::shared::area;
-use crate::shared::lane::{Feed, Lane};
 use crate::shared::cell::kernel_of;
+use crate::shared::lane::{Feed, Lane};
 
 /// Memories of more words than this go to block RAM on every target.
 const LUT_RAM_WORDS: usize = 64;

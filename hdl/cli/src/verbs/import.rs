@@ -74,7 +74,8 @@ fn check(
     let trace = golden::run(&network, &samples, GoldenOptions { threads: 0, trace: true }, &|n| stage.at(n))?;
     stage.done(&format!("{} samples", samples.count));
     let layer = |name: &str| trace.layers.iter().flatten().find(|r| r.name == name);
-    let mismatches = imported.expected.iter().map(|e| Some(differing(layer(&e.name).filter(|_| e.spikes)?, e))).collect();
+    let mismatches =
+        imported.expected.iter().map(|e| Some(differing(layer(&e.name).filter(|_| e.spikes)?, e))).collect();
     let last = imported.expected.last().and_then(|e| layer(&e.name));
     let accuracy = samples.labels.as_ref().zip(last).map(|(labels, r)| accuracy(r, labels, &samples));
     Ok(Checked { mismatches, accuracy })

@@ -8,7 +8,9 @@ mod fold;
 mod lava;
 mod model;
 mod neuron;
+mod pool;
 mod quantize;
+mod search;
 mod semantics;
 mod simulate;
 #[cfg(test)]

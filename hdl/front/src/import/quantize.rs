@@ -7,12 +7,8 @@ use super::model::{Layer, Neurons, Op, at, shortened};
 use super::semantics::{Compare, Floor, Reset};
 use super::simulate::{self, Extent, Frames, Leak, Numbers, Outcome};
 
-/// Fraction bits of a weight, at most.
-const MAX_FRACTION: i32 = 23;
-/// Fraction bits that a membrane has below its weights, at most.
-const MAX_EXTRA: u32 = 8;
 /// Bits of the denominator of a decay factor, at most.
-const MAX_DECAY: u32 = 16;
+pub(super) const MAX_DECAY: u32 = 16;
 /// Bits below the weights in Loihi's formats, and of its decays.
 const LOIHI: (u32, u32) = (6, 12);
 
@@ -21,7 +17,7 @@ const SINGLE: f64 = 1e-6;
 
 /// How a decay factor is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     /// No decay.
     Keep,
     /// `v - v / 2^n`.
@@ -32,16 +28,16 @@ enum Form {
 
 /// Everything that is chosen for a layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Choice {
+pub(super) struct Choice {
     /// Fraction bits of a weight.
-    fraction: i32,
+    pub(super) fraction: i32,
     /// Bits of a weight; as many as needed where not given.
-    bits: Option<u32>,
+    pub(super) bits: Option<u32>,
     /// Further fraction bits of the states.
-    extra: u32,
-    leak: Form,
-    current_leak: Form,
-    max_spikes: u32,
+    pub(super) extra: u32,
+    pub(super) leak: Form,
+    pub(super) current_leak: Form,
+    pub(super) max_spikes: u32,
 }
 
 /// A layer in integers.
@@ -98,7 +94,7 @@ fn rounded(list: &[f64], fraction: i32) -> Vec<f64> {
 }
 
 /// Smallest power of two that brings every weight within `bits` bits, as fraction bits.
-fn fitting(weights: &[f64], bits: u32) -> i32 {
+pub(super) fn fitting(weights: &[f64], bits: u32) -> i32 {
     let largest = weights.iter().fold(0.0f64, |m, w| m.max(w.abs()));
     if largest <= 0.0 {
         return 0;
@@ -108,7 +104,7 @@ fn fitting(weights: &[f64], bits: u32) -> i32 {
 }
 
 /// One layer, its formats open.
-struct Open<'a> {
+pub(super) struct Open<'a> {
     layer: &'a Layer,
     neurons: &'a Neurons,
     from: &'a [usize],
@@ -117,7 +113,7 @@ struct Open<'a> {
 }
 
 impl Open<'_> {
-    fn all_weights(&self) -> Vec<f64> {
+    pub(super) fn all_weights(&self) -> Vec<f64> {
         let back = self.neurons.recurrent.iter().flat_map(|r| &r.0);
         self.neurons.synapse.weights().iter().chain(back).copied().collect()
     }
@@ -187,7 +183,7 @@ impl Open<'_> {
 
     /// How far the spikes are from those of real numbers: elements that differ, and the sum of differences of counts. A
     /// read-out, whose values cannot be equal, counts by how far they are apart, in 1/256 of its range.
-    fn error(&self, c: Choice, cal: &Calibration<'_>) -> (usize, f64) {
+    pub(super) fn error(&self, c: Choice, cal: &Calibration<'_>) -> (usize, f64) {
         let got = self.run(c, cal.x).frames;
         let unit = f64::from(-self.fraction(c)).exp2();
         let spiking = self.neurons.neuron.threshold.is_some();
@@ -217,88 +213,15 @@ impl Open<'_> {
     }
 
     /// Whether no state is ever rounded: it keeps all, or nothing.
-    fn exact_leaks(&self, c: Choice) -> bool {
+    pub(super) fn exact_leaks(&self, c: Choice) -> bool {
         let n = &self.neurons.neuron;
         let exact = |form, decay: &[f64]| form == Form::Keep || decay.iter().all(|d| *d <= 0.0);
         exact(c.leak, &n.decay) && n.current_decay.as_ref().is_none_or(|d| exact(c.current_leak, d))
     }
 
-    fn forms(&self, bits: u32) -> (Form, Form) {
+    pub(super) fn forms(&self, bits: u32) -> (Form, Form) {
         let n = &self.neurons.neuron;
         (form(&n.decay, bits), n.current_decay.as_ref().map_or(Form::Keep, |d| form(d, bits)))
-    }
-
-    /// The narrowest of the formats that leave no spike different; the best there is where none does.
-    fn lossless(&self, cal: &Calibration<'_>, start: Choice) -> Choice {
-        let (leak, current_leak) = self.forms(MAX_DECAY);
-        let wide = Choice { leak, current_leak, ..start };
-        let wide = Choice { extra: if self.exact_leaks(wide) { 0 } else { MAX_EXTRA }, ..wide };
-        let mut best = (usize::MAX, wide);
-        for fraction in 0..=MAX_FRACTION {
-            let c = Choice { fraction, ..wide };
-            let (error, _) = self.error(c, cal);
-            if error < best.0 {
-                best = (error, c);
-            }
-            if error == 0 {
-                break;
-            }
-        }
-        let (limit, mut c) = best;
-        let good = |c: Choice| self.error(c, cal).0 <= limit;
-        if let Some(extra) = (0..c.extra).find(|extra| good(Choice { extra: *extra, ..c })) {
-            c.extra = extra;
-        }
-        if let Form::Fraction(n) = c.leak
-            && let Some(n) = (1..n).find(|n| good(Choice { leak: Form::Fraction(*n), ..c }))
-        {
-            c.leak = Form::Fraction(n);
-        }
-        if let Form::Fraction(n) = c.current_leak
-            && let Some(n) = (1..n).find(|n| good(Choice { current_leak: Form::Fraction(*n), ..c }))
-        {
-            c.current_leak = Form::Fraction(n);
-        }
-        c
-    }
-
-    /// Formats for weights of `bits` bits: those that come closest on the calibration set, the narrower of equals.
-    fn within(&self, bits: u32, cal: Option<&Calibration<'_>>, start: Choice) -> Choice {
-        let weights = self.all_weights();
-        let fit = fitting(&weights, bits);
-        // Weights that are exact in fewer bits need no finer ones.
-        let whole = |f: i32| weights.iter().all(|w| (w * f64::from(f).exp2()).fract().abs() <= 0.0);
-        let exact = (0..=fit).find(|f| whole(*f));
-        let (leak, current_leak) = self.forms(8);
-        let fraction = exact.unwrap_or(fit);
-        let mut c = Choice { fraction, bits: Some(bits), leak, current_leak, ..start };
-        let Some(cal) = cal else {
-            c.extra = if self.exact_leaks(c) { 0 } else { 2 };
-            return c;
-        };
-        let distance = |c: Choice| self.error(c, cal).1;
-        let choose = |list: Vec<Choice>, slack: f64| {
-            let scored: Vec<(f64, Choice)> = list.into_iter().map(|c| (distance(c), c)).collect();
-            let best = scored.iter().fold(f64::MAX, |m, s| m.min(s.0));
-            scored
-                .into_iter()
-                .find(|s| s.0 <= best.mul_add(slack, best))
-                .expect("there are candidates, and one is the best")
-                .1
-        };
-        if exact.is_none() {
-            // Finer weights clip the largest ones, which often costs less than it gains.
-            c = choose((fit..fit + 3).map(|fraction| Choice { fraction, ..c }).collect(), 0.0);
-        }
-        let extras = if self.exact_leaks(c) { 1 } else { 5 };
-        c = choose((0..extras).map(|extra| Choice { extra, ..c }).collect(), 0.05);
-        if let Form::Fraction(_) = c.leak {
-            c = choose((3..=12).map(|n| Choice { leak: Form::Fraction(n), ..c }).collect(), 0.05);
-        }
-        if let Form::Fraction(_) = c.current_leak {
-            c = choose((3..=12).map(|n| Choice { current_leak: Form::Fraction(n), ..c }).collect(), 0.05);
-        }
-        c
     }
 
     fn fixed(&self, c: Choice, cal: Option<&Calibration<'_>>) -> Fixed {
