@@ -159,35 +159,35 @@ endmodule
 `default_nettype none
 
 module example_spiking_lane (
-  input  wire signed [7:0] sum,
+  input  wire [7:0] sum,
   input  wire signed [3:0] weight,
   input  wire update,
   input  wire second,
   input  wire spiked,
   input  wire clear,
-  output wire signed [7:0] sum_next,
+  output wire [7:0] sum_next,
   output wire spike_out
 );
+  wire signed [7:0] level = sum - 8'd128;
   wire signed [4:0] chosen = spiked ? 5'd19 : 5'd31;
-  wire signed [4:0] shifted = sum[7:3];
+  wire signed [4:0] shifted = level[7:3];
   wire signed [4:0] complement = ~shifted;
-  wire signed [7:0] complement_2 = ~sum;
+  wire signed [7:0] complement_2 = ~level;
   wire signed [7:0] chosen_2 = clear ? complement_2 : {{3{complement[4]}}, complement};
   wire signed [7:0] chosen_3 = second ? chosen_2 : {{3{chosen[4]}}, chosen};
   wire signed [7:0] chosen_4 = second ? 8'd115 : {{4{weight[3]}}, weight};
   wire signed [7:0] chosen_5 = update ? chosen_3 : chosen_4;
-  wire [9:0] sum_2_carry = {{sum[7], sum}, update} - {~({chosen_5[7], chosen_5}), 1'b1};
-  wire signed [8:0] sum_2 = sum_2_carry[9:1];
-  wire signed [7:0] after = sum_2[7:0];
-  wire flag = $signed(8'd0) > $signed(after);
-  wire flag_2 = $signed(sum) >= $signed(8'd0);
-  wire spike = flag_2 & flag;
+  wire [7:0] wrapped = chosen_5;
+  wire [9:0] total_carry = {{1'd0, sum}, update} - {~({1'd0, wrapped}), 1'b1};
+  wire [8:0] total = total_carry[9:1];
+  wire spike = total[8];
+  wire [7:0] after = total[7:0];
 
   assign sum_next = after;
   assign spike_out = spike;
 
   // Bits that carry no information.
-  wire unused = &{1'b0, sum_2[8], sum_2_carry[0]};
+  wire unused = &{1'b0, total_carry[0]};
 endmodule
 
 `default_nettype wire

@@ -139,7 +139,7 @@ module example_spiking (
     end
 
   always @(posedge clk)
-    if (en & zero_q) state <= 48'h000000000000;
+    if (en & zero_q) state <= 48'h808080808080;
     else if (en & write_q) state <= state_next;
 
   example_spiking_lane lane_0 (
@@ -238,32 +238,32 @@ endmodule
 `default_nettype none
 
 module example_spiking_lane (
-  input  wire signed [7:0] sum,
+  input  wire [7:0] sum,
   input  wire signed [3:0] weight,
   input  wire signed [3:0] second_weight,
   input  wire update,
   input  wire second,
   input  wire spiked,
-  output wire signed [7:0] sum_next,
+  output wire [7:0] sum_next,
   output wire spike_out
 );
   wire signed [4:0] both = {weight[3], weight} + {second_weight[3], second_weight};
-  wire signed [7:0] complement = ~sum;
+  wire signed [7:0] level = sum - 8'd128;
+  wire signed [7:0] complement = ~level;
   wire signed [7:0] chosen = spiked ? complement : 8'd255;
   wire signed [7:0] chosen_2 = second ? 8'd118 : {{3{both[4]}}, both};
   wire signed [7:0] chosen_3 = update ? chosen : chosen_2;
-  wire [9:0] sum_2_carry = {{sum[7], sum}, update} - {~({chosen_3[7], chosen_3}), 1'b1};
-  wire signed [8:0] sum_2 = sum_2_carry[9:1];
-  wire signed [7:0] after = sum_2[7:0];
-  wire flag = $signed(8'd0) > $signed(after);
-  wire flag_2 = $signed(sum) >= $signed(8'd0);
-  wire spike = flag_2 & flag;
+  wire [7:0] wrapped = chosen_3;
+  wire [9:0] total_carry = {{1'd0, sum}, update} - {~({1'd0, wrapped}), 1'b1};
+  wire [8:0] total = total_carry[9:1];
+  wire spike = total[8];
+  wire [7:0] after = total[7:0];
 
   assign sum_next = after;
   assign spike_out = spike;
 
   // Bits that carry no information.
-  wire unused = &{1'b0, sum_2[8], sum_2_carry[0]};
+  wire unused = &{1'b0, total_carry[0]};
 endmodule
 
 `default_nettype wire

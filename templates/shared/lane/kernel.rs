@@ -123,7 +123,10 @@ pub(super) fn shared(neuron: &Kernel, plan: &Plan, field: &Field, feed: &Feed) -
     let k = Builder::new();
     let fields = std::slice::from_ref(field);
     let parts = Parts::new(&k, neuron, fields, feed);
-    let x = parts.stored[0];
+    // Stored with its sign inverted, so that the carry of the comparison is the spike.
+    let (stored, bits) = (parts.stored[0], field.format.bits);
+    let half = k.constant(1 << (bits - 1), stored.frac());
+    let x = (stored - half).named("level");
     let (update, second, spiked) = (parts.flag("update"), parts.flag("second"), parts.flag("spiked"));
     let value = |id: ValueId| match neuron.value(id).op {
         Op::Param(n) => parts.params[usize::from(n)],
@@ -147,21 +150,18 @@ pub(super) fn shared(neuron: &Kernel, plan: &Plan, field: &Field, feed: &Feed) -
     }
     let changed =
         if feed.clear || changes.len() > 1 { k.select(second, last, changes[0]) } else { changes[0] };
-    // A spike carries the difference into the sign: for a constant threshold, by adding what is left up to the largest
-    // sum. Its high bits then differ, which keeps Yosys from sharing them at the cost of a lookup table.
     let constant = neuron.value(plan.threshold).op == Op::Const;
     let threshold = value(plan.threshold);
     let above = i64::from(plan.compare == Cmp::Gt);
     let (compared, carry) = match (plan.compare, constant) {
-        (_, true) => (k.constant(field.format.max() + 1 - above, x.frac()) - threshold, update),
-        (Cmp::Ge, false) => (threshold.complement(), update | second),
-        _ => (threshold.complement(), update),
+        (_, true) => (half - threshold - k.constant(above, x.frac()), update),
+        (Cmp::Ge, false) => (threshold.complement() + half, update | second),
+        _ => (threshold.complement() + half, update),
     };
     let added = k.select(update, changed, k.select(second, compared, parts.row));
-    let sum = k.add_carry(x, added, carry).fit(field.format, Overflow::Wrap).named("after");
-    let zero = k.constant(0, x.frac());
-    let reached = if constant { zero.gt(sum) } else { sum.ge(zero) };
-    let spike = (x.ge(zero) & reached).named("spike");
+    let sum = k.add_carry(stored, added.fit(field.format, Overflow::Wrap), carry).named("total");
+    let spike = sum.shr(bits.into(), Rounding::Floor).read_as(0).named("spike");
+    let sum = sum.fit(field.format, Overflow::Wrap).named("after");
     parts.finish(neuron, fields, vec![sum], spike);
     drop(parts);
     k.finish()

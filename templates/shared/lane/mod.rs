@@ -57,7 +57,8 @@ impl Feed {
 /// `second_q` comes with the second. Where there is one change, `update_q` with `second_q` is what `zero_q` is elsewhere.
 #[derive(Debug, Clone)]
 pub(crate) struct Lane {
-    /// What is stored for each neuron: one sum where that is possible, else the current and the neuron's states.
+    /// What is stored for each neuron: one sum where that is possible (with its sign inverted where the adder is shared),
+    /// else the current and the neuron's states.
     pub(crate) fields: Vec<Field>,
     /// The combinational kernel.
     pub(crate) kernel: Kernel,
@@ -74,8 +75,16 @@ impl Lane {
     /// A lane for the kernel `neuron`; no partial sum of a step leaves `current`.
     pub(crate) fn new(neuron: &Kernel, current: QType, feed: Feed) -> Self {
         let integrator = Integrator::of(neuron);
-        let fields = fields(neuron, integrator.as_ref(), current);
+        let mut fields = fields(neuron, integrator.as_ref(), current);
         let plan = integrator.as_ref().filter(|_| feed.shared).and_then(|i| Plan::of(neuron, i));
+        if plan.is_some() {
+            let QType { bits, frac, .. } = fields[0].format;
+            fields[0] = Field {
+                name: "sum".into(),
+                format: QType { bits, frac, signed: false },
+                reset: 1 << (bits - 1),
+            };
+        }
         let kernel = match &plan {
             Some(plan) => kernel::shared(neuron, plan, &fields[0], &feed),
             None => kernel::direct(neuron, integrator.as_ref(), &fields, &feed),
@@ -212,12 +221,17 @@ mod tests {
                 for weight in WEIGHT.min()..=WEIGHT.max() {
                     let expected = neuron.eval(0, &[weight], &[held]);
                     // Ports: sum, weight, update, second, spiked.
-                    let mut sum = lane.kernel.eval(0, &[held, weight, 0, 0, 0], &[]).outputs[0];
+                    let half = lane.fields[0].reset;
+                    let mut sum = lane.kernel.eval(0, &[held + half, weight, 0, 0, 0], &[]).outputs[0];
                     let spike = lane.kernel.eval(0, &[sum, weight, 0, 1, 0], &[]).outputs[1];
                     for second in 0..changes as i64 {
                         sum = lane.kernel.eval(0, &[sum, weight, 1, second, spike], &[]).outputs[0];
                     }
-                    assert_eq!((spike, sum), (expected.outputs[0], expected.next[0]), "{held} and {weight}");
+                    assert_eq!(
+                        (spike, sum - half),
+                        (expected.outputs[0], expected.next[0]),
+                        "{held} and {weight}"
+                    );
                 }
             }
         }

@@ -72,11 +72,13 @@ impl Plan {
         let Op::Compare(compare @ (Cmp::Gt | Cmp::Ge), of, threshold) = kernel.value(spike).op else {
             return None;
         };
-        // With a threshold above rest, a spike is a difference that is not negative, of a sum that is not.
-        let above = kernel.value(threshold).range.lo >= i128::from(compare == Cmp::Ge);
+        // Between rest and the largest sum.
+        let range = kernel.value(threshold).range;
+        let between =
+            range.lo >= i128::from(compare == Cmp::Ge) && range.hi <= i128::from(integrator.format.max());
         let constant = |id: ValueId| matches!(kernel.value(id).op, Op::Const | Op::Param(_));
         let aligned = kernel.value(threshold).frac == integrator.format.frac;
-        if of != x || !above || !aligned || !constant(threshold) || !integrator.format.signed {
+        if of != x || !between || !aligned || !constant(threshold) || !integrator.format.signed {
             return None;
         }
         let changes = changes(kernel, kernel.states[0].next, x, spike)?;
