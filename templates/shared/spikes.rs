@@ -41,15 +41,15 @@ pub(crate) fn check_weight_format(format: QType) -> Result<(), Diagnostic> {
     Err(Diagnostic::new("E0203", message, "use a signed format, such as s4").at("weight_format"))
 }
 
-/// Loads beat after beat, each with as many passes over `groups` as there are spikes in it. A beat is loaded in the last
-/// cycle of the one before; it is taken from the stream where it is one of the first `outer`.
+/// Loads the `count` beats one after the other, each with as many passes over `groups` as there are spikes in it. A beat is
+/// loaded in the last cycle of the one before; it is taken from the stream where it is one of the first `outer`.
 pub(crate) fn serve<'a>(
-    beats: impl ExactSizeIterator<Item = &'a [i64]>,
+    beats: impl Iterator<Item = &'a [i64]>,
+    count: usize,
     outer: usize,
     groups: usize,
     out: &mut Schedule,
 ) {
-    let last = beats.len() - 1;
     for (n, beat) in beats.enumerate() {
         if n < outer {
             out.take(1);
@@ -57,7 +57,7 @@ pub(crate) fn serve<'a>(
             out.busy(1);
         }
         let busy = beat.iter().sum::<i64>() as usize * groups;
-        out.busy(if n == last { busy } else { busy.saturating_sub(1) });
+        out.busy(if n + 1 == count { busy } else { busy.saturating_sub(1) });
     }
 }
 

@@ -171,7 +171,7 @@ impl Block for SpikingDelay {
     }
 
     fn schedule(p: &Params, _: &State, x: &[&[i64]], last: bool, out: &mut Schedule) {
-        spikes::serve(x[0].chunks(p.input_lanes), p.beats(), p.groups(), out);
+        spikes::serve(x[0].chunks(p.input_lanes), p.beats(), p.beats(), p.groups(), out);
         out.give(p.groups());
         if last {
             // What is still under way is cleared.
