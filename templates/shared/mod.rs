@@ -8,6 +8,7 @@ pub(crate) mod leak;
 pub(crate) mod membrane;
 pub(crate) mod neuron;
 pub(crate) mod per_element;
+pub(crate) mod spikes;
 
 use nervure_core::block::Rng;
 pub(crate) use nervure_core::num::counter_bits;

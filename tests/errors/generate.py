@@ -64,6 +64,25 @@ REQUANT = FRAMES + """\
     mode: {shift: 3, rounding: half_even}
 """
 
+LIQUID = f"""\
+nervure: 1
+name: liquid
+inputs:
+  - {{name: x, shape: [4], format: u1, rate: step}}
+layers:
+  - name: liquid
+    block: engine/reservoir
+    neurons: 8
+    lanes: 2
+    seed: 1
+    density: 128
+    recurrent_density: 26
+    magnitude_bits: 2
+    input_shift: 1
+    recurrent_shift: 0
+    neuron: {NEURON}
+"""
+
 
 def swap(text, *pairs):
     """`text` with each `old` replaced by `new`; every `old` must be there."""
@@ -71,6 +90,9 @@ def swap(text, *pairs):
         assert old in text, old
         text = text.replace(old, new, 1)
     return text
+
+
+DELAYS = swap(GOOD, ("engine/spiking\n", "engine/spiking_delay\n    delays: [[0, 1, 2, 3], [3, 2, 1, 0]]\n"))
 
 
 def npy(descr, shape, data):
@@ -176,6 +198,14 @@ case("accumulator_overflow", FOLDED + "    accumulator: s6\n")
 case("folded_pe", swap(FOLDED, ("pe: 2", "pe: 3")))
 case("sparse_not_n_of_m", swap(SPARSE, ("[1, 0, 0, 2, 0", "[1, 1, 0, 2, 0")))
 case("sparse_columns", swap(SPARSE, ("columns: 2", "columns: 3")))
+case("delays_shape", swap(DELAYS, ("[[0, 1, 2, 3], [3, 2, 1, 0]]", "[[0, 3], [1, 2], [2, 1], [3, 0]]")))
+case("delays_negative", swap(DELAYS, ("[3, 2, 1, 0]", "[3, 2, -1, 0]")))
+case("delays_too_long", swap(DELAYS, ("[[1, 0, -1, 2], [0, 3, 1, -2]]", str([[1, 0, -1, 2]] * 20)),
+     ("[[0, 1, 2, 3], [3, 2, 1, 0]]", str([[0, 1, 200, 3]] * 20)), ("lanes: 2", "lanes: 1")))
+case("reservoir_counts", swap(LIQUID, ("format: u1", "format: u3")))
+case("reservoir_density", swap(LIQUID, ("density: 128", "density: 300")))
+case("reservoir_all_at_once", swap(LIQUID, ("lanes: 2", "lanes: 8")))
+case("reservoir_read_out", swap(LIQUID, (NEURON, "{block: neuron/li, membrane: s12, leak: {shift: 4}, overflow: saturate}")))
 case("table_too_short", FRAMES + "  - name: lut\n    block: act/table\n    output: u4\n    entries: [0, 1, 2, 3]\n")
 case("argmax_of_one", swap(GOOD, ("[[1, 0, -1, 2], [0, 3, 1, -2]]", "[[1, 0, -1, 2]]"), ("lanes: 2", "lanes: 1")))
 

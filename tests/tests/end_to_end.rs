@@ -84,3 +84,18 @@ fn braille_rsnn() {
     };
     assert_eq!(lines(&folder.path().join("n")), lines(&shipped));
 }
+
+#[test]
+fn delays_motion() {
+    // Four classes; the delays that training began with give 0.42.
+    let m = example("delays-motion");
+    assert!(number(&m, "/accuracy") >= 0.9, "accuracy {}", m["accuracy"]);
+}
+
+#[test]
+fn lsm() {
+    let m = example("lsm");
+    assert!(number(&m, "/accuracy") >= 0.93, "accuracy {}", m["accuracy"]);
+    // The read-out's weights are the only ones in memory.
+    assert!(number(&m, "/synth/bram") <= 1.0, "{} block RAMs", m["synth"]["bram"]);
+}

@@ -34,6 +34,8 @@ pub(crate) struct Feed {
     pub(crate) pair: bool,
     /// The lane can store the reset values; else the engine resets its registers itself.
     pub(crate) clear: bool,
+    /// The current has a memory of its own, so that it is never one with the neuron's state.
+    pub(crate) apart: bool,
     /// The neuron's step is done by the adder that integrates, in several cycles, where it can be.
     pub(crate) shared: bool,
 }
@@ -41,7 +43,7 @@ pub(crate) struct Feed {
 impl Feed {
     /// One weight an event.
     pub(crate) const fn weights(weight: QType) -> Self {
-        Self { weight, value: None, pair: false, clear: true, shared: false }
+        Self { weight, value: None, pair: false, clear: true, apart: false, shared: false }
     }
 }
 
@@ -74,7 +76,7 @@ pub(crate) struct Lane {
 impl Lane {
     /// A lane for the kernel `neuron`; no partial sum of a step leaves `current`.
     pub(crate) fn new(neuron: &Kernel, current: QType, feed: Feed) -> Self {
-        let integrator = Integrator::of(neuron);
+        let integrator = if feed.apart { None } else { Integrator::of(neuron) };
         let mut fields = fields(neuron, integrator.as_ref(), current);
         let plan = integrator.as_ref().filter(|_| feed.shared).and_then(|i| Plan::of(neuron, i));
         if plan.is_some() {
