@@ -86,6 +86,11 @@ fn braille_rsnn() {
 }
 
 #[test]
+fn xor_pulse() {
+    assert!(number(&example("xor-pulse"), "/accuracy") > 0.98);
+}
+
+#[test]
 fn delays_motion() {
     // Four classes; the delays that training began with give 0.42.
     let m = example("delays-motion");
