@@ -139,20 +139,30 @@ pub(super) fn body(p: &Params) -> Body {
 
 pub(super) fn cost(p: &Params, t: &Target) -> Area {
     let Body::Template(body) = body(p) else { unreachable!("an engine is a template") };
+    let (lane, groups) = (lane(p), p.groups());
     let word: usize = body.memories.iter().map(|m| m.width).sum();
     let rows = body.memories[0].words.len();
-    let lane = lane(p);
-    let membrane = lane.state_bits();
-    let control = area(60 + 3 * p.width(), 30 + 2 * p.width() + p.lanes);
-    let memory = if p.groups() <= t.lut_ram_words {
-        area((p.lanes * membrane * p.groups().div_ceil(32) * 2).div_ceil(3), 0)
-    } else {
-        Area { bram: (p.lanes * membrane * p.groups()).div_ceil(t.block_ram_bits) as u32, ..Area::default() }
+    let (stored, pending) = (p.lanes * lane.state_bits(), p.width() * usize::from(p.element().bits));
+    let output = p.lanes * usize::from(lane.output.bits);
+    // A shared adder takes one lookup table a bit, with all that selects what it adds.
+    let logic = match lane.changes {
+        0 => body.kernels[0].1.area(t),
+        _ => area(lane.state_bits() + (p.events - 1) * usize::from(p.weight_format.bits), 0),
+    };
+    // Finding one event costs two tables an element, finding two costs nine for two.
+    let scan = if p.events == 2 { 9 * pending / 2 } else { 2 * pending };
+    let parts = if p.chunks() > 1 { output.div_ceil(4) } else { 0 };
+    let held = if p.chunks() > 1 { output + output / p.chunks() } else { output };
+    let control = area(38 + scan + parts, 22 + pending + held);
+    let memory = match groups {
+        1 => area(0, stored),
+        _ if groups <= t.lut_ram_words => area((stored * groups.div_ceil(32)).div_ceil(2), 0),
+        _ => Area { bram: (stored * groups).div_ceil(t.block_ram_bits) as u32, ..Area::default() },
     };
     let weights = if rows <= t.lut_ram_words {
-        area(word * rows.div_ceil(64), word)
+        area(p.events * word * rows.div_ceil(64), p.events * word)
     } else {
         Area { bram: (word * rows).div_ceil(t.block_ram_bits) as u32, ..Area::default() }
     };
-    body.kernels[0].1.area(t) * p.lanes + control + memory + weights
+    logic * p.lanes + control + memory + weights
 }
