@@ -125,6 +125,8 @@ pub(super) fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
     params.remove("input");
     params.remove("input_lanes");
     p.neuron = Neuron { block: block.name().into(), params };
+    // Some blocks of that name are no neurons of one current.
+    p.neuron().ok()?;
     p.sharing = Sharing::Adder;
     if rng.random() || hardware::lane(&p).changes == 0 {
         p.sharing = Sharing::Off;
