@@ -5,7 +5,7 @@ use nervure_core::{QType, Rate, Tensor, TensorType};
 use rand::RngExt;
 use serde_json::json;
 
-use super::{Layout, Params, Sharing, SpikingConv, ones};
+use super::{Layout, Params, Sharing, SpikingConv, hardware, ones};
 use crate::shared::cell::Neuron;
 use crate::shared::divisor;
 
@@ -38,7 +38,7 @@ pub(super) fn examples() -> Vec<Params> {
         dilation: ones(),
         groups: 1,
         lanes: 6,
-        sharing: None,
+        sharing: Sharing::Off,
         neuron: integrate("s12", 20),
     };
     // The first layer of a network of images: counts, channels first, one word a position.
@@ -77,6 +77,7 @@ pub(super) fn examples() -> Vec<Params> {
         stride: [1, 2],
         padding: [0, 0],
         lanes: 4,
+        sharing: Sharing::Adder,
         neuron: neuron("neuron/if", wraps),
         ..small.clone()
     };
@@ -113,7 +114,7 @@ pub(super) fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
         dilation: [down.3, across.3],
         groups,
         lanes: divisor(out / groups, 8, rng),
-        sharing: rng.random::<bool>().then_some(Sharing::Off),
+        sharing: Sharing::Off,
         neuron: Neuron { block: String::new(), params: serde_json::Map::new() },
     };
     let current = TensorType::step(&p.out(), p.current());
@@ -124,6 +125,11 @@ pub(super) fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
     params.remove("input");
     params.remove("input_lanes");
     p.neuron = Neuron { block: block.name().into(), params };
-    // A neuron may need what this engine does not give, such as several streams.
+    // Some blocks of that name are no neurons of one current.
+    p.neuron().ok()?;
+    p.sharing = Sharing::Adder;
+    if rng.random() || hardware::lane(&p).changes == 0 {
+        p.sharing = Sharing::Off;
+    }
     SpikingConv::interface(&p).is_ok().then_some(p)
 }

@@ -108,7 +108,7 @@ pub(super) fn lane(p: &Params) -> Lane {
         Some(bias) => biased(&neuron, &bias.data, p.weight_format.frac),
         None => neuron,
     };
-    let feed = Feed { shared: p.sharing != Some(Sharing::Off), ..Feed::weights(p.weight_format) };
+    let feed = Feed { shared: p.sharing == Sharing::Adder, ..Feed::weights(p.weight_format) };
     let lane = Lane::new(&neuron, p.current(), feed);
     // A second change would read what the first has not yet written.
     if lane.changes > 1 { Lane::new(&neuron, p.current(), Feed { shared: false, ..feed }) } else { lane }

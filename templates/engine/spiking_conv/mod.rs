@@ -3,13 +3,14 @@
 //! Deliberately absent: what a neuron does with its current. The neuron is another block, named in the parameters; its
 //! kernel becomes part of every lane.
 
+mod check;
 mod examples;
 mod hardware;
 mod memories;
 mod taps;
 
 use nervure_core::block::{Area, Block, Body, Interface, Rng};
-use nervure_core::{Diagnostic, Instance, QType, Rate, Runner, Schedule, Target, Tensor, TensorType, diag};
+use nervure_core::{Diagnostic, Instance, QType, Runner, Schedule, Target, Tensor, TensorType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -53,9 +54,9 @@ pub(crate) struct Params {
     groups: usize,
     /// Output channels computed at once; divides those of a group.
     lanes: usize,
-    /// Whether the adder that integrates does the neuron's step, too; unless given, where it can in one change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    sharing: Option<Sharing>,
+    /// Whether the adder that integrates does the neuron's step, too; `off` unless given.
+    #[serde(default)]
+    sharing: Sharing,
     /// The neuron: its `block`, and that block's parameters.
     neuron: Neuron,
 }
@@ -72,10 +73,11 @@ enum Layout {
 }
 
 /// Whether one adder does everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Sharing {
     /// The neuron's step takes one cycle, of its own logic.
+    #[default]
     Off,
     /// It takes two cycles of the adder that integrates: to compare, and to change.
     Adder,
@@ -174,61 +176,6 @@ impl Params {
     fn neuron(&self) -> Result<Arc<dyn Instance>, Diagnostic> {
         self.neuron.instance(&TensorType::step(&self.out(), self.current()), self.lanes)
     }
-
-    /// Errors: `E0203` or `E0204` for an input that is no map of spikes or counts, `E0202` for its lanes.
-    fn check_input(&self) -> Result<(), Diagnostic> {
-        let x = &self.input;
-        x.check().map_err(|d| d.at("input"))?;
-        if x.shape.len() != 3 {
-            let message = format!("the input is {x}, expected a map of three axes");
-            let help = "give the input the shape [height, width, channels], or [channels, height, width] with `layout: chw`";
-            return Err(Diagnostic::new("E0204", message, help).at("input"));
-        }
-        if x.rate != Rate::Step || x.format.signed || x.format.frac != 0 || x.format.bits > 8 {
-            let message = format!("the input is {x}, expected spikes or counts: u1 to u8, once a step");
-            let help = "give the network input `format: u1` and `rate: step`, or put a spiking layer before this one";
-            return Err(Diagnostic::new("E0203", message, help).at("input"));
-        }
-        let axis = if self.layout == Layout::Hwc { "the number of channels" } else { "the width" };
-        diag::divides("input_lanes", self.input_lanes, axis, x.shape[2])
-    }
-
-    /// Errors: `E0205` for weights that do not fit the input, `E0201` for steps of no size, `E0202` for groups and lanes.
-    fn check_weights(&self) -> Result<(), Diagnostic> {
-        let channels = self.map()[2];
-        let fault = |message: String, help: &str| Diagnostic::new("E0205", message, help).at("weights");
-        if self.weights.shape.len() != 4 || self.weights.data.is_empty() {
-            let shape = &self.weights.shape;
-            let message = format!("`weights` has shape {shape:?}, expected [out, in, height, width]");
-            return Err(fault(message, "give one kernel per output channel and input channel"));
-        }
-        diag::divides("groups", self.groups, "the number of input channels", channels)?;
-        diag::divides("groups", self.groups, "the number of output channels", self.out_channels())?;
-        diag::in_range("weight_format", self.weight_format.bits as usize, 2..25)?;
-        if !self.weight_format.signed {
-            let message = format!("`weight_format` is {}, which has no sign", self.weight_format);
-            let help = "use a signed format, such as s4";
-            return Err(Diagnostic::new("E0203", message, help).at("weight_format"));
-        }
-        let &[out, _, height, width] = &self.weights.shape[..] else { unreachable!("four axes") };
-        let expected = [out, channels / self.groups, height, width];
-        self.weights.check("weights", &expected, self.weight_format)?;
-        if let Some(bias) = &self.bias {
-            bias.check("bias", &[out], QType::signed(32))?;
-        }
-        for n in 0..2 {
-            diag::in_range("stride", self.stride[n], 1..TensorType::MAX_LEN + 1)?;
-            diag::in_range("dilation", self.dilation[n], 1..TensorType::MAX_LEN + 1)?;
-            diag::in_range("padding", self.padding[n], 0..TensorType::MAX_LEN + 1)?;
-            let (a, what) = (self.axis(n), ["height", "width"][n]);
-            if a.reach() > a.extent + 2 * a.padding {
-                let (reach, extent) = (a.reach(), a.extent + 2 * a.padding);
-                let message = format!("the kernel's {what} is {reach}, the padded input's is {extent}");
-                return Err(fault(message, "use a smaller kernel or dilation, or more padding"));
-            }
-        }
-        diag::divides("lanes", self.lanes, "the output channels of a group", out / self.groups)
-    }
 }
 
 impl Block for SpikingConv {
@@ -246,21 +193,9 @@ impl Block for SpikingConv {
     }
 
     fn interface(p: &Params) -> Result<Interface, Diagnostic> {
-        p.check_input()?;
-        p.check_weights()?;
-        TensorType::step(&p.out(), QType::unsigned(1)).check().map_err(|d| d.at("weights"))?;
-        if p.current().bits > 47 {
-            let message = format!("the synaptic current needs {} bits; at most 47", p.current().bits);
-            let help = "use smaller kernels, narrower weights, or a narrower input";
-            return Err(Diagnostic::new("E0207", message, help).at("weights"));
-        }
+        p.check()?;
         let neuron = p.neuron().map_err(|d| d.at("neuron"))?;
-        if p.sharing == Some(Sharing::Adder) && hardware::lane(p).changes == 0 {
-            let message =
-                "`sharing: adder` does not suit this neuron: more than one addition follows the comparison";
-            let help = "leave `sharing` out; an adder serves for a neuron without bias whose membrane wraps";
-            return Err(Diagnostic::new("E0203", message, help).at("sharing"));
-        }
+        p.check_neuron()?;
         let y = neuron.interface().outputs[0].tensor.clone();
         Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, y, p.lanes))
     }

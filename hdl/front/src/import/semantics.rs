@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use nervure_core::num::Overflow;
 use nervure_core::{Diagnostic, Rounding};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -176,6 +177,8 @@ pub struct Semantics {
     pub first_step: FirstStep,
     /// Rounding of a decay.
     pub rounding: Rounding,
+    /// What a membrane becomes that leaves its format.
+    pub overflow: Overflow,
     /// Formats as Loihi has them: decays in 1/4096, six fraction bits below the weights, a membrane of 24 bits.
     pub loihi_formats: bool,
     /// What Loihi subtracts from the decay factor of the current, in 1/4096.
@@ -198,6 +201,7 @@ impl Semantics {
             emit: When::Now,
             first_step: FirstStep::Bias,
             rounding: Rounding::Floor,
+            overflow: Overflow::Saturate,
             loihi_formats: false,
             current_decay_offset: 0,
         };
@@ -249,6 +253,7 @@ impl Semantics {
             "emit" => read(&mut self.emit, field, value),
             "first_step" => read(&mut self.first_step, field, value),
             "rounding" => read(&mut self.rounding, field, value),
+            "overflow" => read(&mut self.overflow, field, value),
             _ => Err(Diagnostic::new(
                 "E0130",
                 format!("there is no option `{}`", field.escape_debug()),
@@ -258,7 +263,7 @@ impl Semantics {
         }
     }
 
-    const FIELDS: [&str; 12] = [
+    const FIELDS: [&str; 13] = [
         "decay",
         "if_gain",
         "order",
@@ -271,6 +276,7 @@ impl Semantics {
         "emit",
         "first_step",
         "rounding",
+        "overflow",
     ];
 }
 
@@ -303,6 +309,7 @@ mod tests {
             ("emit", "next_step"),
             ("first_step", "skip"),
             ("rounding", "toward_zero"),
+            ("overflow", "wrap"),
         ];
         assert_eq!(values.map(|v| v.0), Semantics::FIELDS);
         for (field, value) in values {

@@ -306,7 +306,7 @@ impl Writer<'_> {
                 f.insert("current_overflow".into(), json!("wrap"));
             }
         }
-        f.insert("overflow".into(), json!("saturate"));
+        f.insert("overflow".into(), json!(s.overflow));
         Value::Object(f)
     }
 
