@@ -28,11 +28,11 @@ CALIBRATION, TEST, SIMULATED = 1000, 2000, 100
 OPTIONS = ["--preset", "snntorch", "--with", "reset_at=now", "--with", "reset=zero",
            "--with", "overflow=wrap", "--bits", "4"]
 POINTS = [
-    ("16 lanes", {"lif1.lanes": 16, "lif1.events": 2, "lif1.input_lanes": 4, "lif1.output_lanes": 4,
+    ("16 lanes", {"lif1.lanes": 16, "lif1.events": 2, "x.lanes": 4, "lif1.output_lanes": 4,
                   "lif2.lanes": 1, "lif2.fifo": 32}),
-    ("32 lanes", {"lif1.lanes": 32, "lif1.events": 2, "lif1.input_lanes": 7, "lif1.output_lanes": 4,
+    ("32 lanes", {"lif1.lanes": 32, "lif1.events": 2, "x.lanes": 7, "lif1.output_lanes": 4,
                   "lif2.lanes": 2, "lif2.fifo": 32}),
-    ("all 128 at once", {"lif1.lanes": 128, "lif1.events": 2, "lif1.input_lanes": 16,
+    ("all 128 at once", {"lif1.lanes": 128, "lif1.events": 2, "x.lanes": 16,
                          "lif1.output_lanes": 16, "lif2.lanes": 5, "lif2.fifo": 8}),
 ]
 # GHDL 2.0.0, Yosys 0.23 (xc7), Verilator 5.006; its own weights and coding.
@@ -70,7 +70,8 @@ def main():
         accuracy = run(command, "run", folder / "class", "--input", folder / "test.npz")["accuracy"]
         for name, fields in POINTS:
             progress(f"building, {name} ...")
-            settings = [part for k, v in fields.items() for part in ("--set", f"layers.{k}={v}")]
+            place = {k: f"inputs.{k}" if k.startswith("x.") else f"layers.{k}" for k in fields}
+            settings = [part for k, v in fields.items() for part in ("--set", f"{place[k]}={v}")]
             m = run(command, "build", folder / "spikes", "--target", "xc7", "--input", folder / "test.npz",
                     "--samples", SIMULATED, "-o", folder / "build", *settings)
             s, v = m["synth"], m["verify"]
