@@ -51,9 +51,9 @@ fn example(name: &str) -> Value {
 fn mnist_snn() {
     let m = example("mnist-snn");
     assert!(number(&m, "/accuracy") >= 0.955, "accuracy {}", m["accuracy"]);
-    assert!(number(&m, "/synth/lut") <= 1100.0, "{} LUT", m["synth"]["lut"]);
+    assert!(number(&m, "/synth/lut") <= 600.0, "{} LUT", m["synth"]["lut"]);
     let cycles = number(&m, "/verify/cycles_per_step_mean");
-    assert!(cycles <= 850.0, "{cycles} cycles a time step");
+    assert!(cycles <= 600.0, "{cycles} cycles a time step");
 }
 
 #[test]
