@@ -4,6 +4,9 @@
 //! Python the benchmark says so and ends. It is given what suits it: samples as floats in memory before the clock starts,
 //! inference mode, and the first layer's product for all steps at once. The golden model's time is all that
 //! `golden::run` does, from the network to recorded classes.
+//!
+//! On a busy machine the medians of several threads flatter us, for its threads wait for each other: then the best
+//! runs, in brackets, are the ones to compare.
 
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};

@@ -126,6 +126,7 @@ impl Narrow {
     }
 
     #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
     fn each(&mut self, x: &[i64], y: &mut [i64], decay: impl Fn(i32) -> i32) {
         let &mut Self { align, lo, hi, above, floor, now, next, .. } = self;
         let late = if self.emit == When::NextStep { -1 } else { 0 };

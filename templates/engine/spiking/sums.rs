@@ -128,6 +128,7 @@ impl<W: Copy + Default + Add<Output = W>> Rows<W> {
 }
 
 #[inline(always)]
+#[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
 fn add_rows<W, T>(rows: &[[W; BLOCK]], events: &[u16], sum: &mut [T; BLOCK])
 where
     W: Copy + Add<Output = W>,
@@ -148,6 +149,7 @@ where
 }
 
 #[inline(always)]
+#[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
 fn add_multiples<W, T, E>(
     rows: &[[W; BLOCK]],
     events: &[u16],
