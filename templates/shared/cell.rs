@@ -1,13 +1,16 @@
 //! A neuron as a part of an engine: another block, named in the engine's parameters.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use nervure_core::block::Body;
 use nervure_core::kernel::Kernel;
-use nervure_core::{Diagnostic, Instance, TensorType};
+use nervure_core::{Diagnostic, Instance, Registry, TensorType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+/// Where a neuron's block is looked up: read once, for a layer asks many times.
+static REGISTRY: LazyLock<Registry> = LazyLock::new(crate::registry);
 
 /// A neuron block and its parameters; `input` and `input_lanes` are filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,7 +34,7 @@ impl Neuron {
         let mut params = self.params.clone();
         params.insert("input".into(), json!(current));
         params.insert("input_lanes".into(), json!(lanes));
-        let neuron = crate::registry().get(&self.block)?.instantiate(Value::Object(params))?;
+        let neuron = REGISTRY.get(&self.block)?.instantiate(Value::Object(params))?;
         let ports = neuron.interface();
         let elementwise = matches!(
             (&ports.inputs[..], &ports.outputs[..]),

@@ -1,13 +1,17 @@
-//! The definition of a [`Cell`] in plain integers: one pass over all neurons for each line of the equations.
+//! The definition of a [`Cell`] in plain integers: one pass over all neurons for each line of the equations. Common neurons
+//! take [`super::narrow`], which a test holds equal.
 
 use nervure_core::QType;
 use nervure_core::num::Overflow;
 
 use super::leak::Decay;
 use super::membrane::{Cell, Compare, Order, Reset, When};
+use super::narrow::Narrow;
 
 /// State of all neurons, and the numbers that a step needs, laid out one per neuron.
 pub(crate) struct Neurons {
+    /// All that is needed where the neurons are common ones.
+    narrow: Option<Narrow>,
     /// Shift of the input, and of what drives the membrane, to the fraction of what they are added to.
     align: (u32, u32),
     membrane: Membrane,
@@ -67,6 +71,11 @@ struct Adaptation {
 impl Cell<'_> {
     /// Neurons in the state of reset.
     pub(crate) fn neurons(&self) -> Neurons {
+        Neurons { narrow: self.narrow(), ..self.general() }
+    }
+
+    /// The same, whatever the options.
+    pub(super) fn general(&self) -> Neurons {
         let len = self.input.len();
         let steps = |to: QType, from: QType| (i32::from(to.frac) - i32::from(from.frac)) as u32;
         let direct = (0, steps(self.membrane, self.input.format));
@@ -93,6 +102,7 @@ impl Cell<'_> {
             wait: vec![0; len],
         });
         Neurons {
+            narrow: None,
             align: self
                 .synapse
                 .map_or(direct, |s| (steps(s.format, self.input.format), steps(self.membrane, s.format))),
@@ -120,6 +130,9 @@ impl Cell<'_> {
 impl Neurons {
     /// The start of a sample.
     pub(crate) fn reset(&mut self) {
+        if let Some(narrow) = &mut self.narrow {
+            return narrow.reset();
+        }
         self.membrane.v.fill(0);
         if let Some(s) = &mut self.synapse {
             s.current.fill(0);
@@ -133,8 +146,17 @@ impl Neurons {
         }
     }
 
+    /// The membranes after a step.
+    #[cfg(test)]
+    pub(super) fn membranes(&self) -> &[i64] {
+        &self.membrane.v
+    }
+
     /// One step.
     pub(crate) fn step(&mut self, x: &[i64], y: &mut [i64]) {
+        if let Some(narrow) = &mut self.narrow {
+            return narrow.step(x, y);
+        }
         let (to_current, to_membrane) = self.align;
         match &mut self.synapse {
             None => assign(&mut self.drive, x, |x| x << to_membrane),

@@ -6,13 +6,14 @@ pub(crate) mod integrate;
 pub(crate) mod lane;
 pub(crate) mod leak;
 pub(crate) mod membrane;
+pub(crate) mod narrow;
 pub(crate) mod neuron;
 pub(crate) mod per_element;
 pub(crate) mod spikes;
 
 use nervure_core::block::Rng;
 pub(crate) use nervure_core::num::counter_bits;
-use nervure_core::{Area, Tensor};
+use nervure_core::{Area, Tensor, vectorised};
 use rand::RngExt;
 
 /// Templates that the back end renders itself, by name.
@@ -44,11 +45,28 @@ pub(crate) fn matrix(rows: usize, columns: usize, lo: i64, hi: i64, rng: &mut Rn
 /// Shapes: `weights: [out, in]`, `bias: [out]`.
 pub(crate) fn sum_range(weights: &Tensor, bias: Option<&Tensor>, lo: i64, hi: i64) -> (i128, i128) {
     let mut range = (0i128, 0i128);
+    // A row's sums fit 64 bits unless its numbers are enormous.
+    let widest = vectorised(
+        #[inline(always)]
+        || weights.data.iter().fold(0, |most, w| w.unsigned_abs().max(most)),
+    );
+    let largest = u128::from(lo.unsigned_abs().max(hi.unsigned_abs())) * u128::from(widest);
+    let short = largest < 1 << 62 && largest * (weights.data.len() as u128) < 1 << 62;
     for (row, w) in weights.rows().enumerate() {
         let b = bias.map_or(0, |b| b.data[row]) as i128;
-        let term = |w: i64, x: i64| w as i128 * x as i128;
-        let least: i128 = w.iter().map(|&w| term(w, lo).min(term(w, hi))).sum();
-        let most: i128 = w.iter().map(|&w| term(w, lo).max(term(w, hi))).sum();
+        let (least, most) = if short {
+            let ends = vectorised(
+                #[inline(always)]
+                || {
+                    let ends = w.iter().map(|w| (w * lo, w * hi));
+                    ends.fold((0, 0), |(l, m), (a, b)| (l + a.min(b), m + a.max(b)))
+                },
+            );
+            (i128::from(ends.0), i128::from(ends.1))
+        } else {
+            let ends = w.iter().map(|&w| (w as i128 * lo as i128, w as i128 * hi as i128));
+            ends.fold((0, 0), |(l, m), (a, b)| (l + a.min(b), m + a.max(b)))
+        };
         // A sum is built up from zero, so zero and the bias alone are always among its partial values.
         range = (range.0.min(least + b), range.1.max(most + b));
     }

@@ -18,7 +18,7 @@ pub type Rng = rand::rngs::SmallRng;
 
 /// A kind of hardware, and what it computes. Implemented once, in the block's own folder.
 ///
-/// No method has a default body: a forgotten cost is a compile error, not a zero. [`Block::step`] is the definition, written
+/// No method that says something has a default body: a forgotten cost is a compile error, not a zero. [`Block::step`] is the definition, written
 /// from the paper's equation; [`Block::body`] is the hardware. Tests hold one against the other for every block.
 ///
 /// Parameters that follow from the layer before need not be written in a network: a field `input` (a [`TensorType`]) and a
@@ -48,6 +48,11 @@ pub trait Block: Sized + Sync + Send + 'static {
     ///
     /// Where an output passes once a frame and the input once a step, it is written every step and counts on the last.
     fn step(p: &Self::Params, s: &mut Self::State, x: &[&[i64]], y: &mut [&mut [i64]]);
+    /// [`Block::step`] for the only input as bytes, where the block has a quicker way from there; otherwise nothing happens, and
+    /// the answer is false. The one method with a default: leaving it out changes no result.
+    fn step_bytes(_: &Self::Params, _: &mut Self::State, _: &[u8], _: &mut [&mut [i64]]) -> bool {
+        false
+    }
     /// The hardware.
     fn body(p: &Self::Params) -> Body;
     /// The slots of the hardware's control in a step that meets state `s` with inputs `x`; `last` marks the last step of a

@@ -13,6 +13,7 @@ pub mod num;
 pub mod registry;
 pub mod samples;
 pub mod schedule;
+pub mod simd;
 pub mod target;
 pub mod tensor;
 
@@ -24,5 +25,6 @@ pub use num::{QType, Requant, Rounding};
 pub use registry::{AnyBlock, Instance, Registry, Runner};
 pub use samples::{Elements, Samples};
 pub use schedule::{Schedule, Slot, Timing};
+pub use simd::vectorised;
 pub use target::Target;
 pub use tensor::{Rate, Tensor, TensorType};

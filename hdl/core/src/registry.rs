@@ -52,6 +52,8 @@ pub trait Runner: Send {
     fn schedule(&self, x: &[&[i64]], last: bool, out: &mut Schedule);
     /// [`Block::step`].
     fn step(&mut self, x: &[&[i64]], y: &mut [&mut [i64]]);
+    /// [`Block::step_bytes`].
+    fn step_bytes(&mut self, x: &[u8], y: &mut [&mut [i64]]) -> bool;
 }
 
 struct Erased<B>(PhantomData<fn() -> B>);
@@ -161,6 +163,10 @@ impl<B: Block> Runner for Running<B> {
 
     fn step(&mut self, x: &[&[i64]], y: &mut [&mut [i64]]) {
         B::step(&self.params, &mut self.state, x, y);
+    }
+
+    fn step_bytes(&mut self, x: &[u8], y: &mut [&mut [i64]]) -> bool {
+        B::step_bytes(&self.params, &mut self.state, x, y)
     }
 }
 

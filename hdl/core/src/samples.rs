@@ -1,6 +1,7 @@
 //! Inputs of a network, and what is expected of it.
 
 use crate::network::Network;
+use crate::simd::vectorised;
 use crate::tensor::Rate;
 
 /// Integers in the narrowest of three widths, so that whole test sets fit in memory.
@@ -32,11 +33,14 @@ impl Elements {
     /// Copies the elements from `start` on into `out`.
     pub fn copy(&self, start: usize, out: &mut [i64]) {
         let end = start + out.len();
-        match self {
-            Self::U8(v) => out.iter_mut().zip(&v[start..end]).for_each(|(o, &x)| *o = x.into()),
-            Self::I16(v) => out.iter_mut().zip(&v[start..end]).for_each(|(o, &x)| *o = x.into()),
-            Self::I64(v) => out.copy_from_slice(&v[start..end]),
-        }
+        vectorised(
+            #[inline(always)]
+            || match self {
+                Self::U8(v) => out.iter_mut().zip(&v[start..end]).for_each(|(o, &x)| *o = x.into()),
+                Self::I16(v) => out.iter_mut().zip(&v[start..end]).for_each(|(o, &x)| *o = x.into()),
+                Self::I64(v) => out.copy_from_slice(&v[start..end]),
+            },
+        );
     }
 }
 
@@ -58,11 +62,21 @@ pub struct Samples {
 impl Samples {
     /// Copies sample `sample` of input `input` at time step `step` into `out`.
     pub fn input(&self, network: &Network, input: usize, sample: usize, step: usize, out: &mut [i64]) {
-        let frame = match network.inputs[input].tensor.rate {
+        self.inputs[input].copy(self.frame(network, input, sample, step) * out.len(), out);
+    }
+
+    /// The same where it is stored as bytes, without a copy.
+    pub fn bytes(&self, network: &Network, input: usize, sample: usize, step: usize) -> Option<&[u8]> {
+        let Elements::U8(all) = &self.inputs[input] else { return None };
+        let len = network.inputs[input].tensor.len();
+        Some(&all[self.frame(network, input, sample, step) * len..][..len])
+    }
+
+    fn frame(&self, network: &Network, input: usize, sample: usize, step: usize) -> usize {
+        match network.inputs[input].tensor.rate {
             Rate::Frame => sample,
             Rate::Step => sample * self.steps + step,
-        };
-        self.inputs[input].copy(frame * out.len(), out);
+        }
     }
 
     /// The first `count` samples.

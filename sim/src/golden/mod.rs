@@ -91,7 +91,7 @@ pub fn run(
     jobs.reverse();
     let (threads, jobs, done) = (threads.min(jobs.len()), Mutex::new(jobs), AtomicUsize::new(0));
     let work = || {
-        let mut worker = Worker::new(network, &plan);
+        let mut worker = Worker::new(network, &plan, false);
         loop {
             let Some(mut job) = jobs.lock().expect("no worker panics while it holds the queue").pop() else {
                 return;
@@ -149,7 +149,7 @@ impl Replayer {
 
     /// Golden models and an arena of their own.
     pub fn replay<'a>(&'a self, network: &'a Network, samples: &'a Samples) -> Replay<'a> {
-        Replay { worker: Worker::new(network, &self.plan), samples }
+        Replay { worker: Worker::new(network, &self.plan, true), samples }
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) enum When {
 pub(super) struct Layer {
     pub(super) when: When,
     pub(super) inputs: Vec<Range<usize>>,
+    /// The network's input that it reads, where it reads nothing else and nobody else reads that.
+    pub(super) direct: Option<usize>,
     /// Consecutive, and after every tensor of an earlier layer.
     pub(super) outputs: Vec<Range<usize>>,
 }
@@ -65,9 +67,18 @@ impl Plan {
                 inputs.len() <= PORTS && outputs.len() <= PORTS,
                 "a layer has at most {PORTS} ports a side"
             );
-            plan.layers.push(Layer { when, inputs, outputs });
+            let direct = match node.inputs[..] {
+                [r @ TensorRef::Input(n)] if readers(network, r) == 1 => Some(n),
+                _ => None,
+            };
+            plan.layers.push(Layer { when, inputs, direct, outputs });
         }
         Ok(plan)
+    }
+
+    /// Whether one layer alone reads a network's input.
+    pub(super) fn is_direct(&self, input: usize) -> bool {
+        self.layers.iter().any(|l| l.direct == Some(input))
     }
 
     /// Place of a tensor in the arena.
@@ -92,4 +103,10 @@ impl Plan {
             }
         }
     }
+}
+
+/// How often a tensor is read, by layers and as an output.
+fn readers(network: &Network, tensor: TensorRef) -> usize {
+    let layers = network.nodes.iter().flat_map(|n| &n.inputs);
+    layers.chain(network.outputs.iter().map(|(_, r)| r)).filter(|r| **r == tensor).count()
 }

@@ -11,6 +11,8 @@ pub(super) struct Worker<'a> {
     plan: &'a Plan,
     runners: Vec<Box<dyn Runner>>,
     arena: Vec<i64>,
+    /// Network inputs that go to their layer without passing through the arena, if the samples are bytes.
+    direct: Vec<bool>,
 }
 
 impl std::fmt::Debug for Worker<'_> {
@@ -20,9 +22,11 @@ impl std::fmt::Debug for Worker<'_> {
 }
 
 impl<'a> Worker<'a> {
-    pub(super) fn new(network: &'a Network, plan: &'a Plan) -> Self {
+    /// `all`: every tensor is in the arena when a layer runs, for whoever looks on.
+    pub(super) fn new(network: &'a Network, plan: &'a Plan, all: bool) -> Self {
         let runners = network.nodes.iter().map(|n| n.instance.runner()).collect();
-        Self { network, plan, runners, arena: vec![0; plan.arena] }
+        let direct = (0..plan.inputs.len()).map(|n| !all && plan.is_direct(n)).collect();
+        Self { network, plan, runners, arena: vec![0; plan.arena], direct }
     }
 
     /// Executes a sample from reset: `before(layer, runner, last, inputs)` each layer, `after(arena, step)` each step.
@@ -40,7 +44,7 @@ impl<'a> Worker<'a> {
         for step in 0..steps {
             let (first, last) = (step == 0, step + 1 == steps);
             for (n, (range, rate)) in self.plan.inputs.iter().enumerate() {
-                if first || *rate == Rate::Step {
+                if (first || *rate == Rate::Step) && !self.direct[n] {
                     samples.input(self.network, n, sample, step, &mut self.arena[range.clone()]);
                 }
             }
@@ -55,17 +59,25 @@ impl<'a> Worker<'a> {
                 }
                 let start = layer.outputs.first().map_or(self.plan.arena, |r| r.start);
                 let (earlier, mut rest) = self.arena.split_at_mut(start);
+                let mut y: [&mut [i64]; PORTS] = array::from_fn(|_| [].as_mut_slice());
+                for (slot, range) in y.iter_mut().zip(&layer.outputs) {
+                    (*slot, rest) = rest.split_at_mut(range.len());
+                }
+                let y = &mut y[..layer.outputs.len()];
+                if let Some(n) = layer.direct.filter(|n| self.direct[*n]) {
+                    let bytes = samples.bytes(self.network, n, sample, step);
+                    if bytes.is_some_and(|x| runner.step_bytes(x, y)) {
+                        continue;
+                    }
+                    samples.input(self.network, n, sample, step, &mut earlier[layer.inputs[0].clone()]);
+                }
                 let mut x: [&[i64]; PORTS] = [&[]; PORTS];
                 for (slot, range) in x.iter_mut().zip(&layer.inputs) {
                     *slot = &earlier[range.clone()];
                 }
                 let x = &x[..layer.inputs.len()];
-                let mut y: [&mut [i64]; PORTS] = array::from_fn(|_| [].as_mut_slice());
-                for (slot, range) in y.iter_mut().zip(&layer.outputs) {
-                    (*slot, rest) = rest.split_at_mut(range.len());
-                }
                 before(n, runner.as_ref(), last || layer.when != When::Every, x);
-                runner.step(x, &mut y[..layer.outputs.len()]);
+                runner.step(x, y);
             }
             after(&self.arena, step);
         }

@@ -1,8 +1,10 @@
 //! The definition: what a step computes, in plain integers, and which slots it takes.
 
+use nervure_core::simd::nonzero::Element;
 use nervure_core::{Runner, Schedule};
-use std::ops::{AddAssign, Mul};
+use std::cell::OnceCell;
 
+use super::sums::{self, Sums};
 use super::{Params, Values, hardware};
 
 /// State of the golden model.
@@ -15,7 +17,8 @@ pub(crate) struct State {
     previous: Vec<i64>,
     /// A step of this sample has been.
     started: bool,
-    time: Time,
+    /// Worked out when it is asked for: a run that only wants answers does not.
+    time: OnceCell<Time>,
     neuron: Box<dyn Runner>,
 }
 
@@ -36,88 +39,9 @@ struct Time {
     chunks: usize,
 }
 
-enum Synapses {
-    /// Where no current can leave 16 bits.
-    Narrow(Sums<i16>),
-    /// Where none can leave 32 bits.
-    Wide(Sums<i32>),
-    /// Otherwise.
-    Widest(Sums<i64>),
-}
-
-/// Weights, one row per input, and the current of each neuron in this step.
-struct Sums<T> {
-    inputs: Vec<T>,
-    recurrent: Vec<T>,
-    /// What the current begins with, in the first step and in others.
-    start: [Vec<T>; 2],
-    current: Vec<T>,
-}
-
-impl<T: Copy + Default + AddAssign + Mul<Output = T> + Into<i64>> Sums<T> {
-    fn new(p: &Params, narrow: fn(i64) -> T) -> Self {
-        let n = p.neurons();
-        let by_input = |w: &nervure_core::Tensor| -> Vec<T> {
-            let inputs = w.shape[1];
-            (0..inputs * n).map(|at| narrow(w.data[at % n * inputs + at / n])).collect()
-        };
-        let at = |t: &Option<nervure_core::Tensor>, i: usize| t.as_ref().map_or(0, |t| t.data[i]);
+impl Time {
+    fn new(p: &Params) -> Self {
         Self {
-            inputs: by_input(&p.weights),
-            recurrent: p.recurrent.as_ref().map(by_input).unwrap_or_default(),
-            start: [
-                (0..n).map(|i| narrow(at(&p.bias, i))).collect(),
-                (0..n).map(|i| narrow(at(&p.bias, i) + at(&p.recurrent_bias, i))).collect(),
-            ],
-            current: vec![T::default(); n],
-        }
-    }
-
-    /// The currents of a step are left in `wide`.
-    fn integrate(
-        &mut self,
-        started: bool,
-        x: &[i64],
-        previous: &[i64],
-        narrow: fn(i64) -> T,
-        wide: &mut [i64],
-    ) {
-        self.current.copy_from_slice(&self.start[usize::from(started)]);
-        let n = self.current.len();
-        for (rows, values) in [(&self.inputs, x), (&self.recurrent, previous)] {
-            for (row, &value) in rows.chunks_exact(n).zip(values).filter(|(_, v)| **v != 0) {
-                if value == 1 {
-                    self.current.iter_mut().zip(row).for_each(|(c, w)| *c += *w);
-                } else {
-                    let value = narrow(value);
-                    self.current.iter_mut().zip(row).for_each(|(c, w)| *c += *w * value);
-                }
-            }
-        }
-        wide.iter_mut().zip(&self.current).for_each(|(wide, c)| *wide = (*c).into());
-    }
-}
-
-const fn narrow16(v: i64) -> i16 {
-    v as i16
-}
-
-const fn narrow32(v: i64) -> i32 {
-    v as i32
-}
-
-impl State {
-    pub(super) fn new(p: &Params) -> Self {
-        let synapses = if p.current().bits <= 16 && p.element().bits < 16 {
-            Synapses::Narrow(Sums::new(p, narrow16))
-        } else if p.current().bits <= 32 && p.element().bits < 32 {
-            Synapses::Wide(Sums::new(p, narrow32))
-        } else {
-            Synapses::Widest(Sums::new(p, |v| v))
-        };
-        let neuron = p.neuron().expect("the interface was checked").runner();
-        let previous = vec![0; if p.recurrent.is_some() { p.neurons() } else { 0 }];
-        let time = Time {
             values: p.values(),
             events: p.events,
             groups: p.groups(),
@@ -127,8 +51,38 @@ impl State {
             later: p.constants().iter().map(|c| c.later).collect(),
             changes: hardware::lane(p).changes,
             chunks: p.chunks(),
+        }
+    }
+}
+
+enum Synapses {
+    /// Where no current can leave 16 bits, and weights are small.
+    Small(Sums<i8, i16>),
+    /// Where no current can leave 16 bits.
+    Narrow(Sums<i16, i16>),
+    /// Where none can leave 32 bits.
+    Wide(Sums<i32, i32>),
+    /// Otherwise.
+    Widest(Sums<i64, i64>),
+}
+
+impl State {
+    pub(super) fn new(p: &Params) -> Self {
+        let neuron = p.neuron().expect("the interface was checked");
+        let (current, element) = (neuron.interface().inputs[0].tensor.format.bits, p.element().bits);
+        let synapses = if current <= 16 && element < 16 && sums::small(p) {
+            Synapses::Small(Sums::new(p, |w| w as i8, |v| v as i16))
+        } else if current <= 16 && element < 16 {
+            Synapses::Narrow(Sums::new(p, |w| w as i16, |v| v as i16))
+        } else if current <= 32 && element < 32 {
+            Synapses::Wide(Sums::new(p, |w| w as i32, |v| v as i32))
+        } else {
+            Synapses::Widest(Sums::new(p, |w| w, |v| v))
         };
-        Self { synapses, wide: vec![0; p.neurons()], previous, started: false, time, neuron }
+        let neuron = neuron.runner();
+        let previous = vec![0; if p.recurrent.is_some() { p.neurons() } else { 0 }];
+        let (wide, time) = (vec![0; p.neurons()], OnceCell::new());
+        Self { synapses, wide, previous, started: false, time, neuron }
     }
 
     pub(super) fn reset(&mut self) {
@@ -137,12 +91,13 @@ impl State {
         self.started = false;
     }
 
-    pub(super) fn step(&mut self, x: &[i64], y: &mut [&mut [i64]]) {
+    pub(super) fn step<E: Element>(&mut self, x: &[E], y: &mut [&mut [i64]]) {
         let (started, previous, wide) = (self.started, &self.previous[..], &mut self.wide[..]);
         match &mut self.synapses {
-            Synapses::Narrow(sums) => sums.integrate(started, x, previous, narrow16, wide),
-            Synapses::Wide(sums) => sums.integrate(started, x, previous, narrow32, wide),
-            Synapses::Widest(sums) => sums.integrate(started, x, previous, |v| v, wide),
+            Synapses::Small(sums) => sums.integrate(started, x, previous, wide),
+            Synapses::Narrow(sums) => sums.integrate(started, x, previous, wide),
+            Synapses::Wide(sums) => sums.integrate(started, x, previous, wide),
+            Synapses::Widest(sums) => sums.integrate(started, x, previous, wide),
         }
         self.neuron.step(&[&self.wide], y);
         let kept = self.previous.len();
@@ -151,8 +106,8 @@ impl State {
     }
 
     /// One slot to load a beat; row passes for what is in it; then the firing pass.
-    pub(super) fn schedule(&self, input_lanes: usize, x: &[i64], out: &mut Schedule) {
-        let t = &self.time;
+    pub(super) fn schedule(&self, p: &Params, x: &[i64], out: &mut Schedule) {
+        let (t, input_lanes) = (self.time.get_or_init(|| Time::new(p)), p.input_lanes);
         let cycles = |passes: usize| passes.div_ceil(t.events) * t.groups;
         let served = |values: &[i64]| {
             cycles(match t.values {

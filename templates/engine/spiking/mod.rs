@@ -8,6 +8,7 @@ mod golden;
 mod hardware;
 mod rows;
 mod samples;
+mod sums;
 
 use nervure_core::block::{Area, Block, Body, Interface, Rng};
 use nervure_core::{Diagnostic, Instance, QType, Schedule, Target, Tensor, TensorType};
@@ -204,12 +205,17 @@ impl Block for Spiking {
         s.step(x[0], y);
     }
 
+    fn step_bytes(_: &Params, s: &mut golden::State, x: &[u8], y: &mut [&mut [i64]]) -> bool {
+        s.step(x, y);
+        true
+    }
+
     fn body(p: &Params) -> Body {
         hardware::body(p)
     }
 
     fn schedule(p: &Params, s: &golden::State, x: &[&[i64]], _: bool, out: &mut Schedule) {
-        s.schedule(p.input_lanes, x[0], out);
+        s.schedule(p, x[0], out);
     }
 
     fn cost(p: &Params, t: &Target) -> Area {
