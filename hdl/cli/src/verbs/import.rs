@@ -29,7 +29,8 @@ pub(crate) fn import(console: &Console, args: &ImportArgs) -> Result<bool> {
         readout: args.readout.into(),
     };
     let stage = console.stage("import", 0);
-    let imported = read(&args.model, set.as_ref(), &options, &|_| ())?;
+    let progress = |layer: &str| console.note(&format!("  layer {}", layer.escape_debug()));
+    let imported = read(&args.model, set.as_ref(), &options, &progress)?;
     stage.done(&format!("{} layers", imported.layers.len()));
     for warning in &imported.warnings {
         console.note(&format!("  warning: {warning}"));
