@@ -147,66 +147,20 @@ module example_reservoir (
     end
   endfunction
 
-  // A round is one lookup table a bit, which synthesis does not find where it may merge rounds.
-  (* keep = "true" *)
-  wire [31:0] from_a;
-  (* keep = "true" *)
-  wire [31:0] from;
-  assign from_a = mix(32'h00000001 ^ {2{ {10'd0, source_q} }});
-  assign from = mix(from_a);
+  wire [31:0] from = mix(mix(32'h00000001 ^ {2{ {10'd0, source_q} }}));
   reg  [23:0] weights;
   wire [4:0] target_0 = {group1_q, 2'd0};
-  (* keep = "true" *)
-  wire [31:0] hash_0_a;
-  (* keep = "true" *)
-  wire [31:0] hash_0_b;
-  wire [31:0] hash_0_c;
-  (* keep = "true" *)
-  wire [17:0] hash_0;
-  assign hash_0_a = mix(from ^ {2{ {11'd0, target_0} }});
-  assign hash_0_b = mix(hash_0_a);
-  assign hash_0_c = mix(hash_0_b);
-  assign hash_0 = hash_0_c[17:0];
-  always @(posedge clk) if (en) weights[5:0] <= weight(hash_0, own1_q);
+  wire [31:0] hash_0 = mix(mix(mix(from ^ {2{ {11'd0, target_0} }})));
+  always @(posedge clk) if (en) weights[5:0] <= weight(hash_0[17:0], own1_q);
   wire [4:0] target_1 = {group1_q, 2'd1};
-  (* keep = "true" *)
-  wire [31:0] hash_1_a;
-  (* keep = "true" *)
-  wire [31:0] hash_1_b;
-  wire [31:0] hash_1_c;
-  (* keep = "true" *)
-  wire [17:0] hash_1;
-  assign hash_1_a = mix(from ^ {2{ {11'd0, target_1} }});
-  assign hash_1_b = mix(hash_1_a);
-  assign hash_1_c = mix(hash_1_b);
-  assign hash_1 = hash_1_c[17:0];
-  always @(posedge clk) if (en) weights[11:6] <= weight(hash_1, own1_q);
+  wire [31:0] hash_1 = mix(mix(mix(from ^ {2{ {11'd0, target_1} }})));
+  always @(posedge clk) if (en) weights[11:6] <= weight(hash_1[17:0], own1_q);
   wire [4:0] target_2 = {group1_q, 2'd2};
-  (* keep = "true" *)
-  wire [31:0] hash_2_a;
-  (* keep = "true" *)
-  wire [31:0] hash_2_b;
-  wire [31:0] hash_2_c;
-  (* keep = "true" *)
-  wire [17:0] hash_2;
-  assign hash_2_a = mix(from ^ {2{ {11'd0, target_2} }});
-  assign hash_2_b = mix(hash_2_a);
-  assign hash_2_c = mix(hash_2_b);
-  assign hash_2 = hash_2_c[17:0];
-  always @(posedge clk) if (en) weights[17:12] <= weight(hash_2, own1_q);
+  wire [31:0] hash_2 = mix(mix(mix(from ^ {2{ {11'd0, target_2} }})));
+  always @(posedge clk) if (en) weights[17:12] <= weight(hash_2[17:0], own1_q);
   wire [4:0] target_3 = {group1_q, 2'd3};
-  (* keep = "true" *)
-  wire [31:0] hash_3_a;
-  (* keep = "true" *)
-  wire [31:0] hash_3_b;
-  wire [31:0] hash_3_c;
-  (* keep = "true" *)
-  wire [17:0] hash_3;
-  assign hash_3_a = mix(from ^ {2{ {11'd0, target_3} }});
-  assign hash_3_b = mix(hash_3_a);
-  assign hash_3_c = mix(hash_3_b);
-  assign hash_3 = hash_3_c[17:0];
-  always @(posedge clk) if (en) weights[23:18] <= weight(hash_3, own1_q);
+  wire [31:0] hash_3 = mix(mix(mix(from ^ {2{ {11'd0, target_3} }})));
+  always @(posedge clk) if (en) weights[23:18] <= weight(hash_3[17:0], own1_q);
 
   // ---- Stage 2: read, change and write what is stored for the group ----
   reg  write_q;
@@ -280,7 +234,7 @@ module example_reservoir (
   );
 
   // Bits of the hashes that nothing is read of.
-  wire unused = &{1'b0, hash_0_c[31:18], hash_1_c[31:18], hash_2_c[31:18], hash_3_c[31:18]};
+  wire unused = &{1'b0, hash_0[31:18], hash_1[31:18], hash_2[31:18], hash_3[31:18]};
 
   // ---- Output register ----
   reg  m_valid_q;

@@ -147,27 +147,11 @@ module example_reservoir (
     end
   endfunction
 
-  // A round is one lookup table a bit, which synthesis does not find where it may merge rounds.
-  (* keep = "true" *)
-  wire [31:0] from_a;
-  (* keep = "true" *)
-  wire [31:0] from;
-  assign from_a = mix(32'hdeadbeef ^ {2{ {11'd0, source_q} }});
-  assign from = mix(from_a);
+  wire [31:0] from = mix(mix(32'hdeadbeef ^ {2{ {11'd0, source_q} }}));
   reg  [1:0] weights;
   wire [3:0] target_0 = group1_q;
-  (* keep = "true" *)
-  wire [31:0] hash_0_a;
-  (* keep = "true" *)
-  wire [31:0] hash_0_b;
-  wire [31:0] hash_0_c;
-  (* keep = "true" *)
-  wire [15:0] hash_0;
-  assign hash_0_a = mix(from ^ {2{ {12'd0, target_0} }});
-  assign hash_0_b = mix(hash_0_a);
-  assign hash_0_c = mix(hash_0_b);
-  assign hash_0 = hash_0_c[15:0];
-  always @(posedge clk) if (en) weights[1:0] <= weight(hash_0, own1_q);
+  wire [31:0] hash_0 = mix(mix(mix(from ^ {2{ {12'd0, target_0} }})));
+  always @(posedge clk) if (en) weights[1:0] <= weight(hash_0[15:0], own1_q);
 
   // ---- Stage 2: read, change and write what is stored for the group ----
   reg  write_q;
@@ -222,7 +206,7 @@ module example_reservoir (
   );
 
   // Bits of the hashes that nothing is read of.
-  wire unused = &{1'b0, hash_0_c[31:16]};
+  wire unused = &{1'b0, hash_0[31:16]};
 
   // ---- Output register ----
   reg  m_valid_q;

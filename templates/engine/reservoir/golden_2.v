@@ -141,144 +141,38 @@ module example_reservoir (
     end
   endfunction
 
-  // A round is one lookup table a bit, which synthesis does not find where it may merge rounds.
-  (* keep = "true" *)
-  wire [31:0] from_a;
-  (* keep = "true" *)
-  wire [31:0] from;
-  assign from_a = mix(32'h0000004d ^ {2{ {11'd0, source_q} }});
-  assign from = mix(from_a);
+  wire [31:0] from = mix(mix(32'h0000004d ^ {2{ {11'd0, source_q} }}));
   reg  [69:0] weights;
   wire [3:0] target_0 = 4'd0;
-  (* keep = "true" *)
-  wire [31:0] hash_0_a;
-  (* keep = "true" *)
-  wire [31:0] hash_0_b;
-  wire [31:0] hash_0_c;
-  (* keep = "true" *)
-  wire [17:0] hash_0;
-  assign hash_0_a = mix(from ^ {2{ {12'd0, target_0} }});
-  assign hash_0_b = mix(hash_0_a);
-  assign hash_0_c = mix(hash_0_b);
-  assign hash_0 = hash_0_c[17:0];
-  always @(posedge clk) if (en) weights[6:0] <= weight(hash_0, own1_q);
+  wire [31:0] hash_0 = mix(mix(mix(from ^ {2{ {12'd0, target_0} }})));
+  always @(posedge clk) if (en) weights[6:0] <= weight(hash_0[17:0], own1_q);
   wire [3:0] target_1 = 4'd1;
-  (* keep = "true" *)
-  wire [31:0] hash_1_a;
-  (* keep = "true" *)
-  wire [31:0] hash_1_b;
-  wire [31:0] hash_1_c;
-  (* keep = "true" *)
-  wire [17:0] hash_1;
-  assign hash_1_a = mix(from ^ {2{ {12'd0, target_1} }});
-  assign hash_1_b = mix(hash_1_a);
-  assign hash_1_c = mix(hash_1_b);
-  assign hash_1 = hash_1_c[17:0];
-  always @(posedge clk) if (en) weights[13:7] <= weight(hash_1, own1_q);
+  wire [31:0] hash_1 = mix(mix(mix(from ^ {2{ {12'd0, target_1} }})));
+  always @(posedge clk) if (en) weights[13:7] <= weight(hash_1[17:0], own1_q);
   wire [3:0] target_2 = 4'd2;
-  (* keep = "true" *)
-  wire [31:0] hash_2_a;
-  (* keep = "true" *)
-  wire [31:0] hash_2_b;
-  wire [31:0] hash_2_c;
-  (* keep = "true" *)
-  wire [17:0] hash_2;
-  assign hash_2_a = mix(from ^ {2{ {12'd0, target_2} }});
-  assign hash_2_b = mix(hash_2_a);
-  assign hash_2_c = mix(hash_2_b);
-  assign hash_2 = hash_2_c[17:0];
-  always @(posedge clk) if (en) weights[20:14] <= weight(hash_2, own1_q);
+  wire [31:0] hash_2 = mix(mix(mix(from ^ {2{ {12'd0, target_2} }})));
+  always @(posedge clk) if (en) weights[20:14] <= weight(hash_2[17:0], own1_q);
   wire [3:0] target_3 = 4'd3;
-  (* keep = "true" *)
-  wire [31:0] hash_3_a;
-  (* keep = "true" *)
-  wire [31:0] hash_3_b;
-  wire [31:0] hash_3_c;
-  (* keep = "true" *)
-  wire [17:0] hash_3;
-  assign hash_3_a = mix(from ^ {2{ {12'd0, target_3} }});
-  assign hash_3_b = mix(hash_3_a);
-  assign hash_3_c = mix(hash_3_b);
-  assign hash_3 = hash_3_c[17:0];
-  always @(posedge clk) if (en) weights[27:21] <= weight(hash_3, own1_q);
+  wire [31:0] hash_3 = mix(mix(mix(from ^ {2{ {12'd0, target_3} }})));
+  always @(posedge clk) if (en) weights[27:21] <= weight(hash_3[17:0], own1_q);
   wire [3:0] target_4 = 4'd4;
-  (* keep = "true" *)
-  wire [31:0] hash_4_a;
-  (* keep = "true" *)
-  wire [31:0] hash_4_b;
-  wire [31:0] hash_4_c;
-  (* keep = "true" *)
-  wire [17:0] hash_4;
-  assign hash_4_a = mix(from ^ {2{ {12'd0, target_4} }});
-  assign hash_4_b = mix(hash_4_a);
-  assign hash_4_c = mix(hash_4_b);
-  assign hash_4 = hash_4_c[17:0];
-  always @(posedge clk) if (en) weights[34:28] <= weight(hash_4, own1_q);
+  wire [31:0] hash_4 = mix(mix(mix(from ^ {2{ {12'd0, target_4} }})));
+  always @(posedge clk) if (en) weights[34:28] <= weight(hash_4[17:0], own1_q);
   wire [3:0] target_5 = 4'd5;
-  (* keep = "true" *)
-  wire [31:0] hash_5_a;
-  (* keep = "true" *)
-  wire [31:0] hash_5_b;
-  wire [31:0] hash_5_c;
-  (* keep = "true" *)
-  wire [17:0] hash_5;
-  assign hash_5_a = mix(from ^ {2{ {12'd0, target_5} }});
-  assign hash_5_b = mix(hash_5_a);
-  assign hash_5_c = mix(hash_5_b);
-  assign hash_5 = hash_5_c[17:0];
-  always @(posedge clk) if (en) weights[41:35] <= weight(hash_5, own1_q);
+  wire [31:0] hash_5 = mix(mix(mix(from ^ {2{ {12'd0, target_5} }})));
+  always @(posedge clk) if (en) weights[41:35] <= weight(hash_5[17:0], own1_q);
   wire [3:0] target_6 = 4'd6;
-  (* keep = "true" *)
-  wire [31:0] hash_6_a;
-  (* keep = "true" *)
-  wire [31:0] hash_6_b;
-  wire [31:0] hash_6_c;
-  (* keep = "true" *)
-  wire [17:0] hash_6;
-  assign hash_6_a = mix(from ^ {2{ {12'd0, target_6} }});
-  assign hash_6_b = mix(hash_6_a);
-  assign hash_6_c = mix(hash_6_b);
-  assign hash_6 = hash_6_c[17:0];
-  always @(posedge clk) if (en) weights[48:42] <= weight(hash_6, own1_q);
+  wire [31:0] hash_6 = mix(mix(mix(from ^ {2{ {12'd0, target_6} }})));
+  always @(posedge clk) if (en) weights[48:42] <= weight(hash_6[17:0], own1_q);
   wire [3:0] target_7 = 4'd7;
-  (* keep = "true" *)
-  wire [31:0] hash_7_a;
-  (* keep = "true" *)
-  wire [31:0] hash_7_b;
-  wire [31:0] hash_7_c;
-  (* keep = "true" *)
-  wire [17:0] hash_7;
-  assign hash_7_a = mix(from ^ {2{ {12'd0, target_7} }});
-  assign hash_7_b = mix(hash_7_a);
-  assign hash_7_c = mix(hash_7_b);
-  assign hash_7 = hash_7_c[17:0];
-  always @(posedge clk) if (en) weights[55:49] <= weight(hash_7, own1_q);
+  wire [31:0] hash_7 = mix(mix(mix(from ^ {2{ {12'd0, target_7} }})));
+  always @(posedge clk) if (en) weights[55:49] <= weight(hash_7[17:0], own1_q);
   wire [3:0] target_8 = 4'd8;
-  (* keep = "true" *)
-  wire [31:0] hash_8_a;
-  (* keep = "true" *)
-  wire [31:0] hash_8_b;
-  wire [31:0] hash_8_c;
-  (* keep = "true" *)
-  wire [17:0] hash_8;
-  assign hash_8_a = mix(from ^ {2{ {12'd0, target_8} }});
-  assign hash_8_b = mix(hash_8_a);
-  assign hash_8_c = mix(hash_8_b);
-  assign hash_8 = hash_8_c[17:0];
-  always @(posedge clk) if (en) weights[62:56] <= weight(hash_8, own1_q);
+  wire [31:0] hash_8 = mix(mix(mix(from ^ {2{ {12'd0, target_8} }})));
+  always @(posedge clk) if (en) weights[62:56] <= weight(hash_8[17:0], own1_q);
   wire [3:0] target_9 = 4'd9;
-  (* keep = "true" *)
-  wire [31:0] hash_9_a;
-  (* keep = "true" *)
-  wire [31:0] hash_9_b;
-  wire [31:0] hash_9_c;
-  (* keep = "true" *)
-  wire [17:0] hash_9;
-  assign hash_9_a = mix(from ^ {2{ {12'd0, target_9} }});
-  assign hash_9_b = mix(hash_9_a);
-  assign hash_9_c = mix(hash_9_b);
-  assign hash_9 = hash_9_c[17:0];
-  always @(posedge clk) if (en) weights[69:63] <= weight(hash_9, own1_q);
+  wire [31:0] hash_9 = mix(mix(mix(from ^ {2{ {12'd0, target_9} }})));
+  always @(posedge clk) if (en) weights[69:63] <= weight(hash_9[17:0], own1_q);
 
   // ---- Stage 2: read, change and write what is stored for the group ----
   reg  write_q;
@@ -432,7 +326,7 @@ module example_reservoir (
   );
 
   // Bits of the hashes that nothing is read of.
-  wire unused = &{1'b0, hash_0_c[31:18], hash_1_c[31:18], hash_2_c[31:18], hash_3_c[31:18], hash_4_c[31:18], hash_5_c[31:18], hash_6_c[31:18], hash_7_c[31:18], hash_8_c[31:18], hash_9_c[31:18]};
+  wire unused = &{1'b0, hash_0[31:18], hash_1[31:18], hash_2[31:18], hash_3[31:18], hash_4[31:18], hash_5[31:18], hash_6[31:18], hash_7[31:18], hash_8[31:18], hash_9[31:18]};
 
   // ---- Output register ----
   reg  m_valid_q;
