@@ -45,12 +45,19 @@ pub(super) fn body(p: &Params) -> Body {
     }
     let before = |beat: usize| (beat + (1 << beat_bits) - 2) % (1 << beat_bits);
     let size_bits = p.magnitude_bits + 1;
+    // A group's neurons are counted where their numbers are not made of its number and the lane's.
+    let (counted, lane_bits) = (groups > 1 && !p.lanes.is_power_of_two(), bits(p.lanes));
     let targets: Vec<Value> = (0..p.lanes)
         .map(|n| {
-            let first = if groups > 1 { "first1_q + " } else { "" };
+            let number = match (groups, lane_bits) {
+                (1, _) => format!("{target_bits}'d{n}"),
+                (_, 0) if !counted => "group1_q".into(),
+                _ if counted => format!("first1_q + {target_bits}'d{n}"),
+                _ => format!("{{group1_q, {lane_bits}'d{n}}}"),
+            };
             let word = padded(&format!("target_{n}"), target_bits, NUMBER);
             let (lo, hi) = (n * weight_bits, (n + 1) * weight_bits - 1);
-            json!({"n": n, "number": format!("{first}{target_bits}'d{n}"), "word": word, "lo": lo, "hi": hi})
+            json!({"n": n, "number": number, "word": word, "lo": lo, "hi": hi})
         })
         .collect();
     let context = json!({
@@ -66,7 +73,7 @@ pub(super) fn body(p: &Params) -> Body {
         "used_bits": NUMBER + p.magnitude_bits,
         "by_input": shifted(size_bits, p.input_shift, weight_bits),
         "by_neuron": shifted(size_bits, p.recurrent_shift, weight_bits),
-        "targets": targets, "before_last_beat": before(beats), "before_inner": before(outer),
+        "targets": targets, "counted": counted, "before_last_beat": before(beats), "before_inner": before(outer),
         "previous_from": (outer - 1) % (1 << group_bits), "word": p.lanes * lane.state_bits(),
         "connections": (0..p.lanes).map(|n| lane.connections(n)).collect::<Vec<_>>(),
         "result_width": p.lanes, "param_width": param_width, "param_word": param_word,
