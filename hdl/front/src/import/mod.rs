@@ -169,13 +169,14 @@ pub fn import(
         )
     })?;
     let reading = Reading { preset: options.preset, with: &options.with, dt: options.dt };
-    let (model, warnings) = if path.extension().is_some_and(|e| e == "net") {
+    let (mut model, warnings) = if path.extension().is_some_and(|e| e == "net") {
         let loaded = nir::read_lava(&bytes, &shown)?;
         (lava::translate(&loaded.layers, &reading)?, loaded.warnings)
     } else {
         let loaded = nir::read(&bytes, &shown)?;
         (translate(&loaded.graph, &reading)?, loaded.warnings)
     };
+    model.rename();
     let name = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
     let name = if name == "net" || name == "network" {
         path.parent().and_then(Path::file_name).map(|s| s.to_string_lossy().into_owned()).unwrap_or(name)

@@ -1,5 +1,7 @@
 //! A spiking network in real numbers, its semantics settled: what is between a file and an integer network.
 
+use std::collections::BTreeSet;
+
 use super::semantics::Semantics;
 
 /// Layers in order; each reads the input or an earlier layer.
@@ -10,6 +12,25 @@ pub(crate) struct Model {
     pub(crate) layers: Vec<Layer>,
     /// Layers whose output leaves.
     pub(crate) outputs: Vec<usize>,
+}
+
+/// Ends of the names of layers that the importer adds; a model's own layer may not take them.
+const ADDED: [&str; 4] = [".now", ".map", ".counts", ".class"];
+
+impl Model {
+    /// Gives every layer a name that a network file can have: of its own, not the input's, no reference to an array, and
+    /// none that an added layer takes.
+    pub(crate) fn rename(&mut self) {
+        let mut taken = BTreeSet::from(["x".to_owned()]);
+        for layer in &mut self.layers {
+            let mut name = layer.name.replace(".npz:", ".npz_");
+            while taken.contains(&name) || ADDED.iter().any(|end| name.ends_with(end)) {
+                name.push('_');
+            }
+            taken.insert(name.clone());
+            layer.name = name;
+        }
+    }
 }
 
 /// A layer.

@@ -285,3 +285,14 @@ fn maps_change_to_channels_last() {
         assert_eq!(*w, (original * fine).round() as i64, "row {row}, pixel {y} {x}, channel {c}");
     }
 }
+
+#[test]
+fn hostile_names_become_names_of_a_network_file() {
+    let mut model = translate(&small(vec![], &[]), &reading(Preset::Norse)).expect("a model");
+    let layer = model.layers[0].clone();
+    let names = ["x", "a", "a", "w.npz:a", "l.counts", "a;rm -rf ~"];
+    model.layers = names.map(|name| super::model::Layer { name: name.into(), ..layer.clone() }).to_vec();
+    model.rename();
+    let renamed: Vec<&str> = model.layers.iter().map(|l| l.name.as_str()).collect();
+    assert_eq!(renamed, ["x_", "a", "a_", "w.npz_a", "l.counts_", "a;rm -rf ~"]);
+}
