@@ -63,18 +63,19 @@ fn leader(values: impl Iterator<Item = i64>) -> (i64, i64) {
     (class, largest - second)
 }
 
-/// The largest of some scores, its lane, and the second largest where there are two.
-type Top<'k> = (Expr<'k>, Expr<'k>, Option<Expr<'k>>);
+/// The largest of some scores, and the second largest where there are two.
+type Top<'k> = (Expr<'k>, Option<Expr<'k>>);
 
-fn best_two<'k>(k: &'k Builder, a: Top<'k>, b: Top<'k>) -> Top<'k> {
+/// Whether the largest comes from `b`, and the best two of both.
+fn best_two<'k>(k: &'k Builder, a: Top<'k>, b: Top<'k>) -> (Expr<'k>, Top<'k>) {
     let later = b.0.gt(a.0);
-    let loser = k.select(later, a.0, b.0);
+    let loser = k.select(later, a.0, b.0).named("loser");
     let of = |second: Option<Expr<'k>>| second.unwrap_or(loser);
-    let second = match (a.2, b.2) {
+    let second = match (a.1, b.1) {
         (None, None) => loser,
         (x, y) => k.select(later, of(y), of(x)).max(loser),
     };
-    (k.select(later, b.0, a.0), k.select(later, b.1, a.1), Some(second))
+    (later, (k.select(later, b.0, a.0), Some(second)))
 }
 
 impl Params {
@@ -128,17 +129,24 @@ impl Params {
     /// The best two of a beat.
     fn beat(&self) -> Kernel {
         let k = Builder::new();
-        let mut left: Vec<Top<'_>> = (0..self.input_lanes)
-            .map(|n| (k.input(&format!("x{n}"), self.total()), k.constant(n as i64, 0), None))
-            .collect();
+        let score = |n: usize| (k.input(&format!("x{n}"), self.total()), None);
+        let mut left: Vec<_> = (0..self.input_lanes).map(|n| (score(n), k.constant(n as i64, 0))).collect();
         while left.len() > 1 {
-            let pair = |p: &[Top<'_>]| p.len() == 2;
-            left = left.chunks(2).map(|p| if pair(p) { best_two(&k, p[0], p[1]) } else { p[0] }).collect();
+            left = left
+                .chunks(2)
+                .map(|pair| match *pair {
+                    [(a, i), (b, j)] => {
+                        let (later, top) = best_two(&k, a, b);
+                        (top, k.select(later, j, i))
+                    }
+                    _ => pair[0],
+                })
+                .collect();
         }
-        let (first, lane, second) = left[0];
+        let ((first, second), lane) = left[0];
         k.output_as("first", self.total(), first);
+        k.output_as("second", self.total(), second.expect("such a beat has two lanes"));
         k.output_as("lane", self.lane(), lane);
-        k.output_as("second", self.total(), second.expect("a beat has two lanes here"));
         k.finish()
     }
 
@@ -146,21 +154,21 @@ impl Params {
     fn merge(&self) -> Kernel {
         let k = Builder::new();
         let first = k.input("first", self.total());
-        let second = (self.input_lanes > 1).then(|| k.input("second", self.total()));
-        let (top, runner_up) = if self.beats() > 1 {
-            let (held, held_second) = (k.input("held", self.total()), k.input("held_second", self.total()));
-            let (zero, one) = (k.constant(0, 0), k.constant(1, 0));
-            let (top, later, runner_up) = best_two(&k, (held, zero, Some(held_second)), (first, one, second));
-            let runner_up = runner_up.expect("of two there is a second");
-            k.output_as("top", self.total(), top);
-            k.output_as("runner_up", self.total(), runner_up);
+        let mut top = (first, (self.input_lanes > 1).then(|| k.input("second", self.total())));
+        if self.beats() > 1 {
+            let held = (k.input("held", self.total()), Some(k.input("held_second", self.total())));
+            let later;
+            (later, top) = best_two(&k, held, top);
+            k.output_as("top", self.total(), top.0);
+            k.output_as("runner_up", self.total(), top.1.expect("one is held"));
             k.output_as("later", QType::unsigned(1), later);
-            (top, runner_up)
-        } else {
-            (first, second.expect("one beat has all elements"))
-        };
-        let enough = k.constant(self.margin as i64, self.total().frac);
-        k.output_as("reached", QType::unsigned(1), (top - runner_up).named("lead").ge(enough));
+        }
+        let lead = (top.0 - top.1.expect("there are two scores")).named("lead");
+        k.output_as(
+            "reached",
+            QType::unsigned(1),
+            lead.ge(k.constant(self.margin as i64, self.total().frac)),
+        );
         k.finish()
     }
 }
@@ -262,7 +270,7 @@ impl Block for Confidence {
             "bits_top": bits - 1, "least": format!("{bits}'h{least:x}"), "lane_top": lane_bits - 1,
             "index_bits": index_bits, "index_top": index_bits - 1,
             "base_pad": index_bits - lane_bits.min(index_bits), "aligned": lanes.is_power_of_two(),
-            "margin": p.margin, "min_steps": p.min_steps, "depth": p.depth(),
+            "margin": p.margin, "min_steps": p.min_steps,
         });
         let mut kernels = vec![("add", p.add()), ("merge", p.merge())];
         if lanes > 1 {
