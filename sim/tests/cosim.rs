@@ -172,6 +172,19 @@ fn one_beat_too_many_is_caught() {
 }
 
 #[test]
+fn answers_that_come_before_their_samples_are_caught() {
+    let again = "reg again_q;
+  always @(posedge clk)
+    if (!rst_n) again_q <= 1'b0;
+    else if (valid_q && m_axis_y_tready) again_q <= !again_q;
+  assign s_axis_x_tready = !valid_q || (m_axis_y_tready && again_q);";
+    let ready = "assign s_axis_x_tready = !valid_q || m_axis_y_tready;";
+    let report = broken("twice", ready, again);
+    assert!(!report.passed() && report.mismatches > 0, "{report:?}");
+    assert!(report.sample_cycles.iter().any(|c| c.finish < c.start && c.count() == 0), "{report:?}");
+}
+
+#[test]
 fn two_streams_of_steps_and_a_memory_file_pass() {
     // y = 7 a + b with the factor from a memory file; tlast only on the last beat of the last step.
     let text = "`default_nettype none

@@ -6,7 +6,7 @@ mod common;
 use common::{Add, Params, Scale, Total, golden, instance, network, samples, scale};
 use nervure_core::network::NodeId;
 use nervure_core::{Elements, Network, QType, TensorRef, TensorType};
-use nervure_sim::golden::{GoldenOptions, accuracy, mse, run, visit};
+use nervure_sim::golden::{GoldenOptions, accuracy, mean, mse, run, visit};
 
 fn out(node: usize) -> TensorRef {
     TensorRef::Output(NodeId(node), 0)
@@ -126,6 +126,25 @@ fn scores() {
     let mut one = common::samples(&class, 2, 1);
     one.inputs = vec![Elements::I16(vec![7, 8])];
     assert_eq!(accuracy(&golden(&class, &one), &[7, 7]), Some(0.5));
+}
+
+#[test]
+fn of_several_outputs_the_class_is_scored() {
+    let x = TensorType::frame(&[1], QType::signed(8));
+    let p = |factor| Params { input: x.clone(), lanes: 1, factor, output: QType::signed(12) };
+    let layer = |name, factor| (name, instance::<Scale>(&p(factor)), vec![TensorRef::Input(0)]);
+    let mut network = network(&[("x", &x, 1)], vec![layer("a", 1), layer("b", 3)]);
+    let mut samples = samples(&network, 4, 1);
+    samples.inputs = vec![Elements::I16(vec![1, 2, 3, 5])];
+    let mut named = |names: [&str; 2]| {
+        network.outputs = names.iter().enumerate().map(|(n, name)| (name.to_string(), out(n))).collect();
+        let trace = golden(&network, &samples);
+        (accuracy(&trace, &[1, 2, 3, 4]), mean(&trace, "steps"))
+    };
+    assert_eq!(named(["d.class", "d.steps"]), (Some(0.75), Some(8.25)));
+    assert_eq!(named(["steps", "class"]), (Some(0.0), Some(2.75)));
+    assert_eq!(named(["d.class", "e.class"]), (None, None), "whose class?");
+    assert_eq!(named(["d.classes", "d.y"]), (None, None));
 }
 
 #[test]

@@ -208,6 +208,8 @@ case("reservoir_all_at_once", swap(LIQUID, ("lanes: 2", "lanes: 8")))
 case("reservoir_read_out", swap(LIQUID, (NEURON, "{block: neuron/li, membrane: s12, leak: {shift: 4}, overflow: saturate}")))
 case("table_too_short", FRAMES + "  - name: lut\n    block: act/table\n    output: u4\n    entries: [0, 1, 2, 3]\n")
 case("argmax_of_one", swap(GOOD, ("[[1, 0, -1, 2], [0, 3, 1, -2]]", "[[1, 0, -1, 2]]"), ("lanes: 2", "lanes: 1")))
+case("confidence_margin", swap(GOOD, ("  - name: counts\n    block: seq/sum\n", ""), ("seq/argmax", "seq/confidence\n    sum: u4\n    margin: 20")))
+case("confidence_rate", FRAMES + "  - name: digit\n    block: seq/confidence\n    margin: 20\n")
 
 # Arrays.
 case("npz_missing", with_array())

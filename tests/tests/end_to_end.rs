@@ -57,6 +57,30 @@ fn mnist_snn() {
 }
 
 #[test]
+fn mnist_snn_with_early_exit() {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    let at = folder.path();
+    let shipped = root().join("examples/mnist-snn");
+    for name in ["weights.npz", "samples.npz"] {
+        std::fs::copy(shipped.join(name), at.join(name)).expect("the example's arrays");
+    }
+    let text = std::fs::read_to_string(shipped.join("network.yaml")).expect("the example's network");
+    let (kept, _) = text.split_once("  - name: counts\n").expect("the read-out begins with its counts");
+    let exit =
+        "  - {name: digit, block: seq/confidence, sum: u5, margin: 2}\noutputs: [digit.class, digit.steps]\n";
+    std::fs::write(at.join("network.yaml"), format!("{kept}{exit}")).expect("a network file");
+    let run = |margin: &str| {
+        let run = nervure(TMP, at, ["run", ".", "--json", "--set", margin]);
+        assert_eq!(run.code, 0, "{run:?}");
+        let m = run.json();
+        (number(&m, "/accuracy"), number(&m, "/steps_mean"))
+    };
+    let (all, early) = (run("layers.digit.margin=16"), run("layers.digit.margin=2"));
+    assert!(all.1 == 16.0 && all.0 >= 0.955, "{all:?}");
+    assert!(early.1 < 8.0 && early.0 >= all.0 - 0.005, "{early:?} against {all:?}");
+}
+
+#[test]
 fn digits_nm() {
     assert!(number(&example("digits-nm"), "/accuracy") > 0.9);
 }

@@ -1,7 +1,7 @@
 //! Results as JSON: the words of the manifest and of `--json`.
 
 use nervure_core::{Network, NodeId, Rate, Samples, TensorRef};
-use nervure_sim::golden::{Trace, accuracy, mse};
+use nervure_sim::golden::{Trace, accuracy, mean, mse};
 use nervure_sim::lint::LintFinding;
 use nervure_sim::synth::Synthesis;
 use nervure_sim::{Prediction, Report};
@@ -88,13 +88,17 @@ fn densities(network: &Network, prediction: &Prediction) -> Value {
     Value::Object(layers.map(|(node, counts)| (node.name.clone(), share(*counts))).collect())
 }
 
-/// How good the answers are, into `object`: `accuracy`, `reconstruction_mse`, or nothing.
+/// How good the answers are, into `object`: `accuracy`, `reconstruction_mse`, or nothing; and `steps_mean` where an output
+/// port `steps` tells how many time steps a sample took.
 pub(crate) fn score(object: &mut Value, trace: &Trace, samples: &Samples) {
     if let Some(accuracy) = samples.labels.as_ref().and_then(|l| accuracy(trace, l)) {
         object["accuracy"] = json!(accuracy);
     }
     if let Some(mse) = samples.targets.as_ref().and_then(|t| mse(trace, t)) {
         object["reconstruction_mse"] = json!(mse);
+    }
+    if let Some(steps) = mean(trace, "steps") {
+        object["steps_mean"] = json!(rounded(steps));
     }
 }
 

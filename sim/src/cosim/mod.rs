@@ -200,7 +200,7 @@ fn moment(cycles: &[SampleCycles], count: usize, outcome: &Outcome, seed: u64) -
     let start = cycles.first().map_or(0, |c| c.start);
     let end = cycles.get(..count).and_then(<[_]>::last).map_or(outcome.cycles, |c| c.finish);
     let draw = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
-    start + 1 + draw % (end - start).max(1)
+    start + 1 + draw % end.saturating_sub(start).max(1)
 }
 
 impl Report {

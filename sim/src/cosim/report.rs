@@ -17,9 +17,9 @@ pub struct SampleCycles {
 }
 
 impl SampleCycles {
-    /// Cycles from the first to the last, both counted.
+    /// Cycles from the first to the last, both counted; 0 when wrong hardware answers before it is asked.
     pub const fn count(self) -> u64 {
-        self.finish - self.start + 1
+        (self.finish + 1).saturating_sub(self.start)
     }
 }
 

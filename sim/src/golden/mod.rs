@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nervure_core::{Diagnostic, Network, Runner, Samples, TensorRef};
 
 pub use record::Recorded;
-pub use score::{accuracy, classes, mse};
+pub use score::{accuracy, classes, mean, mse};
 
 use plan::Plan;
 use record::Sink;

@@ -4,10 +4,10 @@ use nervure_core::{Elements, Rate};
 
 use super::{Recorded, Trace};
 
-/// Class that each sample was given, where there is one output, once a frame: its value when it has one element, else the
-/// index of the largest element (the lowest of equals).
+/// Class that each sample was given, where there is one output, once a frame, or one of several is a port `class`: its value
+/// when it has one element, else the index of the largest element (the lowest of equals).
 pub fn classes(trace: &Trace) -> Option<Vec<i64>> {
-    let output = only(trace)?;
+    let output = only(trace).or_else(|| port(trace, "class"))?;
     let mut y = vec![0; output.tensor.len()];
     let class = |sample: usize| {
         output.get(sample, 0, &mut y);
@@ -43,6 +43,22 @@ pub fn mse(trace: &Trace, targets: &Elements) -> Option<f64> {
     }
     let lsb = f64::from(-i32::from(output.tensor.format.frac)).exp2();
     (n > 0).then(|| sum / n as f64 * lsb * lsb)
+}
+
+/// Mean over all samples of the output that is a port `name` with one element, once a frame; `None` where there is not one
+/// such output, or no sample.
+pub fn mean(trace: &Trace, name: &str) -> Option<f64> {
+    let output = port(trace, name).filter(|r| r.tensor.len() == 1)?;
+    let mut all = vec![0; trace.count];
+    output.elements.copy(0, &mut all);
+    (trace.count > 0).then(|| all.iter().sum::<i64>() as f64 / trace.count as f64)
+}
+
+/// The one output, once a frame, that is called `name` or `layer.name`.
+fn port<'a>(trace: &'a Trace, name: &str) -> Option<&'a Recorded> {
+    let called = |r: &&Recorded| r.tensor.rate == Rate::Frame && r.name.rsplit('.').next() == Some(name);
+    let mut found = trace.outputs.iter().filter(called);
+    found.next().filter(|_| found.next().is_none())
 }
 
 fn only(trace: &Trace) -> Option<&Recorded> {

@@ -41,6 +41,9 @@ pub(crate) fn run(console: &Console, args: &RunArgs) -> Result<bool> {
         if let Some(accuracy) = object["accuracy"].as_f64() {
             lines.push(format!("accuracy {:.2} %", accuracy * 100.0));
         }
+        if let Some(steps) = object["steps_mean"].as_f64() {
+            lines.push(format!("{steps:.2} time steps a sample, on average"));
+        }
         if let Some(mse) = object["reconstruction_mse"].as_f64() {
             lines.push(format!("reconstruction mean squared error {mse:.6}"));
         }
