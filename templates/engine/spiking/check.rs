@@ -2,7 +2,7 @@
 
 use nervure_core::{Diagnostic, Instance, QType, Rate, Tensor, diag};
 
-use super::{Params, Sharing, Values, hardware, rows};
+use super::{Params, Sharing, hardware, rows};
 
 /// Most rows that a bias may need.
 const MAX_BIAS_ROWS: usize = 256;
@@ -83,10 +83,7 @@ pub(super) fn neuron(p: &Params, neuron: &dyn Instance) -> Result<(), Diagnostic
         return fault("E0203", "recurrent", message, help);
     }
     let element = p.element();
-    if p.values() == Values::Repeat && (element.signed || element.bits > 8) {
-        let message = format!("elements of {element} cannot be served as often as they say");
-        return fault("E0203", "values", message, "use `values: multiply`");
-    }
+    p.values().check(element)?;
     if p.events == 2 && element != QType::unsigned(1) {
         let message = format!("two events at once must be spikes, not {element}");
         return fault("E0203", "events", message, "use `events: 1`");

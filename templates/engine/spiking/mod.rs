@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::shared::cell::Neuron;
+use crate::shared::spikes::Values;
 use crate::shared::sum_range;
 
 /// See the README.
@@ -58,16 +59,6 @@ pub(crate) struct Params {
     sharing: Option<Sharing>,
     /// The neuron: its `block`, and that block's parameters.
     neuron: Neuron,
-}
-
-/// What an element of several bits does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Values {
-    /// It is served as often as it says.
-    Repeat,
-    /// It is served once, and multiplied.
-    Multiply,
 }
 
 /// Whether one adder does everything.
@@ -122,14 +113,7 @@ impl Params {
     }
 
     fn values(&self) -> Values {
-        let element = self.element();
-        let few = element.bits <= 5 && !element.signed;
-        match self.values {
-            _ if element == QType::unsigned(1) => Values::Repeat,
-            Some(values) => values,
-            None if few => Values::Repeat,
-            None => Values::Multiply,
-        }
+        Values::of(self.values, self.element())
     }
 
     /// Currents of a step, without recurrence: every partial sum.
