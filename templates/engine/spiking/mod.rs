@@ -101,8 +101,8 @@ impl Params {
     }
 
     fn constants(&self) -> Vec<rows::Constant> {
-        let bias = self.bias.iter().flat_map(|b| rows::split(self, b, false));
-        bias.chain(self.recurrent_bias.iter().flat_map(|b| rows::split(self, b, true))).collect()
+        let bias = self.bias.iter().flat_map(|b| rows::split(self, b, false, rows::MAX));
+        bias.chain(self.recurrent_bias.iter().flat_map(|b| rows::split(self, b, true, rows::MAX))).collect()
     }
 
     /// Format of an element of a beat: of the input and, with recurrence, of the output.
