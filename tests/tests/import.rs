@@ -1,4 +1,4 @@
-//! Networks with every primitive of NIR, imported for two frameworks and simulated: every bit and every cycle as predicted.
+//! Networks with every primitive of NIR, imported for several frameworks and simulated: every bit and every cycle as predicted.
 
 use nervure_front::write_npz;
 use nervure_tests::command::{nervure, root};
@@ -12,9 +12,10 @@ const STEPS: usize = 20;
 /// A file, the shape of its input, and the framework whose conventions it is read with.
 type Case = (&'static str, &'static [usize], &'static str);
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     ("every.nir", &[2, 8, 8], "norse"),
     ("every.nir", &[2, 8, 8], "sinabs"),
+    ("every.nir", &[2, 8, 8], "loihi"),
     ("every_gzip.nir", &[2, 8, 8], "norse"),
     ("every_gzip.nir", &[2, 8, 8], "sinabs"),
     ("nested.nir", &[3], "norse"),
