@@ -191,7 +191,8 @@ impl<'k> Fire<'_, 'k> {
         let loss = k.select(spike, threshold, self.constant(0));
         let rest = match self.f.reset {
             Reset::Zero | Reset::Value(_) => k.select(spike, self.reset_value(), v),
-            Reset::Subtract => top - loss,
+            // The threshold, never negative, was reached by what it is taken from.
+            Reset::Subtract => self.within(top - loss),
             Reset::None => v,
         };
         Fired { spikes: spike, rest, loss }

@@ -3,10 +3,57 @@
 use nervure_core::block::{Memory, Rng};
 use nervure_core::{Diagnostic, QType, Rate, Schedule, TensorType, diag};
 use rand::RngExt;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::cell::Neuron;
 use super::counter_bits;
+
+/// What an element of several bits does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Values {
+    /// It is served as often as it says.
+    Repeat,
+    /// It is served once, and multiplied.
+    Multiply,
+}
+
+impl Values {
+    /// What is done with elements of format `element`; `chosen` is what the parameters say.
+    pub(crate) fn of(chosen: Option<Self>, element: QType) -> Self {
+        let few = element.bits <= 5 && !element.signed;
+        match chosen {
+            _ if element.bits == 1 => Self::Repeat,
+            Some(values) => values,
+            None if few => Self::Repeat,
+            None => Self::Multiply,
+        }
+    }
+
+    /// Errors: `E0203` for elements that cannot be repeated.
+    pub(crate) fn check(self, element: QType) -> Result<(), Diagnostic> {
+        if self == Self::Multiply || !element.signed && element.bits <= 8 {
+            return Ok(());
+        }
+        let message = format!("elements of {element} cannot be served as often as they say");
+        Err(Diagnostic::new("E0203", message, "use `values: multiply`").at("values"))
+    }
+
+    /// How often `elements` are served in all.
+    pub(crate) fn events(self, elements: &[i64]) -> usize {
+        elements.iter().map(|v| self.times(*v)).sum()
+    }
+
+    /// How often an element of value `v` is served.
+    pub(crate) fn times(self, v: i64) -> usize {
+        match self {
+            Self::Repeat => v as usize,
+            Self::Multiply => usize::from(v != 0),
+        }
+    }
+}
 
 /// Bits of an index of `n` things; none for one thing.
 pub(crate) fn bits(n: usize) -> usize {

@@ -247,12 +247,11 @@ module example_reservoir_lane (
 );
   wire spike = $signed(sum) >= $signed({5'd0, threshold});
   wire [2:0] chosen = spike ? threshold : 3'd0;
-  wire signed [8:0] difference = {sum[7], sum} - {6'd0, chosen};
-  wire signed [7:0] rest = (difference[8] & ~(&difference[7])) ? 8'h80 : difference[7:0];
-  wire signed [7:0] chosen_2 = update ? rest : sum;
-  wire signed [7:0] chosen_3 = clear ? 8'd0 : chosen_2;
+  wire signed [8:0] rest = {sum[7], sum} - {6'd0, chosen};
+  wire signed [8:0] chosen_2 = update ? rest : {sum[7], sum};
+  wire signed [8:0] chosen_3 = clear ? 9'd0 : chosen_2;
   wire signed [1:0] chosen_4 = update ? 2'd0 : weight;
-  wire signed [8:0] sum_2 = {chosen_3[7], chosen_3} + {{7{chosen_4[1]}}, chosen_4};
+  wire signed [8:0] sum_2 = chosen_3 + {{7{chosen_4[1]}}, chosen_4};
   wire signed [7:0] wrapped = sum_2[7:0];
 
   assign sum_next = wrapped;

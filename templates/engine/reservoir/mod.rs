@@ -98,8 +98,8 @@ impl Params {
         };
         let range = (0..self.neurons).map(most_of);
         let (lo, hi) = range.fold((0, 0), |(lo, hi), (a, b): (i64, i64)| (lo.min(a), hi.max(b)));
-        // A signed format has at least two bits.
-        QType::holding(lo.min(-2).into(), hi.into(), 0)
+        // A current is signed.
+        QType::holding(lo.min(-1).into(), hi.into(), 0)
     }
 
     /// The neurons as a block of its own, one for the whole layer.

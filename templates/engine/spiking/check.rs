@@ -2,10 +2,7 @@
 
 use nervure_core::{Diagnostic, Instance, QType, Rate, Tensor, diag};
 
-use super::{Params, Sharing, Values, hardware, rows};
-
-/// Most rows that a bias may need.
-const MAX_BIAS_ROWS: usize = 256;
+use super::{Params, Sharing, hardware, rows};
 
 fn fault(code: &'static str, at: &'static str, message: String, help: &str) -> Result<(), Diagnostic> {
     Err(Diagnostic::new(code, message, help).at(at))
@@ -53,11 +50,11 @@ pub(super) fn all(p: &Params) -> Result<(), Diagnostic> {
 fn bias(p: &Params, name: &'static str, bias: Option<&Tensor>) -> Result<(), Diagnostic> {
     let Some(bias) = bias else { return Ok(()) };
     bias.check(name, &[p.neurons()], QType::signed(47))?;
-    let rows = rows::needed(p, bias);
-    if rows > MAX_BIAS_ROWS {
+    if rows::split(p, bias, false, rows::MAX + 1).len() > rows::MAX {
         let message = format!(
-            "`{name}` is split over rows of weights, {} each: {rows} rows; at most {MAX_BIAS_ROWS}",
-            p.weight_format
+            "`{name}` is split over rows of weights, {} each: it needs more than {}",
+            p.weight_format,
+            rows::MAX
         );
         return fault(
             "E0207",
@@ -83,10 +80,7 @@ pub(super) fn neuron(p: &Params, neuron: &dyn Instance) -> Result<(), Diagnostic
         return fault("E0203", "recurrent", message, help);
     }
     let element = p.element();
-    if p.values() == Values::Repeat && (element.signed || element.bits > 8) {
-        let message = format!("elements of {element} cannot be served as often as they say");
-        return fault("E0203", "values", message, "use `values: multiply`");
-    }
+    p.values().check(element)?;
     if p.events == 2 && element != QType::unsigned(1) {
         let message = format!("two events at once must be spikes, not {element}");
         return fault("E0203", "events", message, "use `events: 1`");

@@ -109,12 +109,7 @@ impl State {
     pub(super) fn schedule(&self, p: &Params, x: &[i64], out: &mut Schedule) {
         let (t, input_lanes) = (self.time.get_or_init(|| Time::new(p)), p.input_lanes);
         let cycles = |passes: usize| passes.div_ceil(t.events) * t.groups;
-        let served = |values: &[i64]| {
-            cycles(match t.values {
-                Values::Repeat => values.iter().map(|v| *v as usize).sum(),
-                Values::Multiply => values.iter().filter(|v| **v != 0).count(),
-            })
-        };
+        let served = |values: &[i64]| cycles(t.values.events(values));
         let constants = t.later.chunks(t.width);
         let constants = constants.map(|c| cycles(c.iter().filter(|later| self.started || !**later).count()));
         let external = x.chunks(input_lanes).map(served);

@@ -64,7 +64,7 @@ module example_spiking (
   wire step_end = beat_q == 2'd2;
 
   // Beats of the engine's own.
-  wire [19:0] inner = 20'h0421;
+  wire [19:0] inner = 20'h024;
   wire [19:0] loaded = inner_q ? inner : s_axis_x_tdata;
 
   always @(posedge clk)

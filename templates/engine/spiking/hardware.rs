@@ -51,19 +51,20 @@ fn widened(net: &str, count: usize, from: QType, width: usize, to: QType) -> Str
 fn inner_words(p: &Params, output: QType, beat_bits: usize) -> (Vec<Value>, String) {
     let (width, element) = (p.width(), p.element());
     let bits = width * usize::from(element.bits);
-    let ones = |chosen: &dyn Fn(bool) -> bool, rows: &[rows::Constant]| {
-        let word: Vec<i64> = rows.iter().map(|c| i64::from(chosen(c.later))).collect();
-        let any = word.contains(&1);
+    let active = |chosen: &dyn Fn(bool) -> bool, rows: &[rows::Constant]| {
+        let word: Vec<i64> = rows.iter().map(|c| if chosen(c.later) { c.value } else { 0 }).collect();
+        let any = word.iter().any(|v| *v != 0);
         any.then(|| format!("{bits}'h{}", hex(&word, element.bits.into())))
     };
     let constants = p.constants();
-    let words =
-        constants.chunks(width).map(|rows| match (ones(&|later| !later, rows), ones(&|later| later, rows)) {
+    let words = constants.chunks(width).map(|rows| {
+        match (active(&|later| !later, rows), active(&|later| later, rows)) {
             (Some(always), None) => always,
             (None, Some(later)) => format!("first_q ? {bits}'d0 : {later}"),
             (Some(always), Some(later)) => format!("{always} | (first_q ? {bits}'d0 : {later})"),
             (None, None) => unreachable!("a beat of constants has one"),
-        });
+        }
+    });
     let before = p.beats() - constants.len().div_ceil(width);
     let at = |beat: usize| format!("{beat_bits}'d{}", (beat + (1 << beat_bits) - 1) % (1 << beat_bits));
     let mut list: Vec<Value> =

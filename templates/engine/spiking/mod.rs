@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::shared::cell::Neuron;
+use crate::shared::spikes::Values;
 use crate::shared::sum_range;
 
 /// See the README.
@@ -61,16 +62,6 @@ pub(crate) struct Params {
     neuron: Neuron,
 }
 
-/// What an element of several bits does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum Values {
-    /// It is served as often as it says.
-    Repeat,
-    /// It is served once, and multiplied.
-    Multiply,
-}
-
 /// Whether one adder does everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -111,8 +102,8 @@ impl Params {
     }
 
     fn constants(&self) -> Vec<rows::Constant> {
-        let bias = self.bias.iter().flat_map(|b| rows::split(self, b, false));
-        bias.chain(self.recurrent_bias.iter().flat_map(|b| rows::split(self, b, true))).collect()
+        let bias = self.bias.iter().flat_map(|b| rows::split(self, b, false, rows::MAX));
+        bias.chain(self.recurrent_bias.iter().flat_map(|b| rows::split(self, b, true, rows::MAX))).collect()
     }
 
     /// Format of an element of a beat: of the input and, with recurrence, of the output.
@@ -123,14 +114,7 @@ impl Params {
     }
 
     fn values(&self) -> Values {
-        let element = self.element();
-        let few = element.bits <= 5 && !element.signed;
-        match self.values {
-            _ if element == QType::unsigned(1) => Values::Repeat,
-            Some(values) => values,
-            None if few => Values::Repeat,
-            None => Values::Multiply,
-        }
+        Values::of(self.values, self.element())
     }
 
     /// Currents of a step, without recurrence: every partial sum.

@@ -3,35 +3,41 @@
 use nervure_core::Tensor;
 use nervure_core::block::Memory;
 
-use super::Params;
+use super::{Params, Values};
+
+/// Most rows that a bias may need.
+pub(super) const MAX: usize = 256;
 
 /// A row of weights whose input is always active; biases are made of such rows.
 pub(super) struct Constant {
     /// A weight for each neuron.
     pub(super) weights: Vec<i64>,
+    /// The input.
+    pub(super) value: i64,
     /// Not in the first step of a sample.
     pub(super) later: bool,
 }
 
-/// Rows that a bias needs: those of its largest entry, split over weights.
-pub(super) fn needed(p: &Params, bias: &Tensor) -> usize {
+/// The rows of `bias`, at most `limit` of them: no part has another sign than what it is a part of, so that no partial sum
+/// is larger than the bias.
+///
+/// Where values are multiplied, a row stands for a power of two, as small as brings every rest within a weight.
+pub(super) fn split(p: &Params, bias: &Tensor, later: bool, limit: usize) -> Vec<Constant> {
     let (lo, hi) = (p.weight_format.min(), p.weight_format.max());
-    bias.data
-        .iter()
-        .map(|&b| (if b < 0 { b / lo + i64::from(b % lo != 0) } else { (b + hi - 1) / hi }) as usize)
-        .max()
-        .unwrap_or(0)
-}
-
-/// The rows of `bias`.
-pub(super) fn split(p: &Params, bias: &Tensor, later: bool) -> Vec<Constant> {
+    let top = if p.values() == Values::Multiply { p.element().max().ilog2() } else { 0 };
     let mut rest = bias.data.clone();
-    let take = |rest: &mut i64| {
-        let part = (*rest).clamp(p.weight_format.min(), p.weight_format.max());
-        *rest -= part;
-        part
-    };
-    (0..needed(p, bias)).map(|_| Constant { weights: rest.iter_mut().map(take).collect(), later }).collect()
+    let mut list = Vec::new();
+    while list.len() < limit && rest.iter().any(|r| *r != 0) {
+        let fits = |n: &u32| rest.iter().all(|r| (lo..=hi).contains(&(r / (1 << n))));
+        let value = 1i64 << (0..top).find(fits).unwrap_or(top);
+        let take = |rest: &mut i64| {
+            let part = (*rest / value).clamp(lo, hi);
+            *rest -= part * value;
+            part
+        };
+        list.push(Constant { weights: rest.iter_mut().map(take).collect(), value, later });
+    }
+    list
 }
 
 /// Weight memories, one per slice of lanes: row `{beat, bit, group}` holds the weights from one input to one group.

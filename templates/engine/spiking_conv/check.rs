@@ -3,6 +3,7 @@
 use nervure_core::{Diagnostic, QType, Rate, TensorType, diag};
 
 use super::{Layout, Params, Sharing, hardware};
+use crate::shared::spikes;
 
 impl Params {
     /// Errors: whatever is wrong, but for the neuron.
@@ -10,6 +11,7 @@ impl Params {
         self.check_input()?;
         self.check_weights()?;
         TensorType::step(&self.out(), QType::unsigned(1)).check().map_err(|d| d.at("weights"))?;
+        self.values().check(self.input.format)?;
         if self.current().bits > 47 {
             let message = format!("the synaptic current needs {} bits; at most 47", self.current().bits);
             let help = "use smaller kernels, narrower weights, or a narrower input";
@@ -29,7 +31,7 @@ impl Params {
         Err(Diagnostic::new("E0203", message, help).at("sharing"))
     }
 
-    /// Errors: `E0203` or `E0204` for an input that is no map of spikes or counts, `E0202` for its lanes.
+    /// Errors: `E0203` or `E0204` for an input that is no map once a step, `E0202` for its lanes.
     fn check_input(&self) -> Result<(), Diagnostic> {
         let x = &self.input;
         x.check().map_err(|d| d.at("input"))?;
@@ -38,9 +40,9 @@ impl Params {
             let help = "give the input the shape [height, width, channels], or [channels, height, width] with `layout: chw`";
             return Err(Diagnostic::new("E0204", message, help).at("input"));
         }
-        if x.rate != Rate::Step || x.format.signed || x.format.frac != 0 || x.format.bits > 8 {
-            let message = format!("the input is {x}, expected spikes or counts: u1 to u8, once a step");
-            let help = "give the network input `format: u1` and `rate: step`, or put a spiking layer before this one";
+        if x.rate != Rate::Step {
+            let message = format!("the input is {x}, expected one that passes once a step");
+            let help = "give the network input `rate: step`, or put a spiking layer before this one";
             return Err(Diagnostic::new("E0203", message, help).at("input"));
         }
         let axis = if self.layout == Layout::Hwc { "the number of channels" } else { "the width" };
@@ -58,10 +60,12 @@ impl Params {
         }
         diag::divides("groups", self.groups, "the number of input channels", channels)?;
         diag::divides("groups", self.groups, "the number of output channels", self.out_channels())?;
-        diag::in_range("weight_format", self.weight_format.bits as usize, 2..25)?;
-        if !self.weight_format.signed {
-            let message = format!("`weight_format` is {}, which has no sign", self.weight_format);
-            let help = "use a signed format, such as s4";
+        spikes::check_weight_format(self.weight_format)?;
+        let frac = i32::from(self.weight_format.frac) + i32::from(self.input.format.frac);
+        if !(-64..=64).contains(&frac) {
+            let (w, x) = (self.weight_format, self.input.format);
+            let message = format!("{w} weights and {x} inputs make a fraction beyond -64 to 64 bits");
+            let help = "read the weights with another fraction";
             return Err(Diagnostic::new("E0203", message, help).at("weight_format"));
         }
         let &[out, _, height, width] = &self.weights.shape[..] else { unreachable!("four axes") };

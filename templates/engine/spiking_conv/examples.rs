@@ -5,7 +5,7 @@ use nervure_core::{QType, Rate, Tensor, TensorType};
 use rand::RngExt;
 use serde_json::json;
 
-use super::{Layout, Params, Sharing, SpikingConv, hardware, ones};
+use super::{Layout, Params, Sharing, SpikingConv, Values, hardware, ones};
 use crate::shared::cell::Neuron;
 use crate::shared::divisor;
 
@@ -33,6 +33,7 @@ pub(super) fn examples() -> Vec<Params> {
         weights: random(&[6, 4, 3, 3], weight_format, &mut rng),
         weight_format,
         bias: None,
+        values: None,
         stride: ones(),
         padding: [1, 1],
         dilation: ones(),
@@ -53,11 +54,12 @@ pub(super) fn examples() -> Vec<Params> {
         neuron: integrate("s12", 30),
         ..small.clone()
     };
-    let lif = json!({"membrane": "s9", "threshold": 25, "compare": "gt", "reset": "zero", "leak": {"shift": 3},
+    // Signed values with a fraction.
+    let lif = json!({"membrane": "s12.1", "threshold": 90, "compare": "gt", "reset": "zero", "leak": {"shift": 3},
         "overflow": "saturate"});
     let grouped = Params {
-        input: TensorType::step(&[7, 8, 4], QType::unsigned(1)),
-        input_lanes: 1,
+        input: TensorType::step(&[7, 8, 4], QType { frac: 1, ..QType::signed(4) }),
+        input_lanes: 2,
         weights: random(&[6, 2, 2, 3], weight_format, &mut rng),
         bias: Some(Tensor::vector(vec![1, 0, -3, 2, 5, -1])),
         stride: [3, 1],
@@ -86,10 +88,10 @@ pub(super) fn examples() -> Vec<Params> {
 
 pub(super) fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
     let &[a, b, c] = &input.shape[..] else { return None };
-    let counts = !input.format.signed && input.format.frac == 0 && input.format.bits <= 3;
-    if input.rate != Rate::Step || !counts || input.len() > 1024 {
+    if input.rate != Rate::Step || input.len() > 1024 || input.format.bits > 12 {
         return None;
     }
+    let repeats = input.format.bits <= 3 && !input.format.signed && rng.random::<bool>();
     let (layout, [height, width, channels]) =
         if rng.random() { (Layout::Hwc, [a, b, c]) } else { (Layout::Chw, [b, c, a]) };
     let groups = divisor(channels, 4, rng);
@@ -109,6 +111,7 @@ pub(super) fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
         weights: random(&[out, channels / groups, down.0, across.0], weight_format, rng),
         weight_format,
         bias: rng.random::<bool>().then(|| Tensor::vector(bias)),
+        values: Some(if repeats { Values::Repeat } else { Values::Multiply }),
         stride: [down.1, across.1],
         padding: [down.2, across.2],
         dilation: [down.3, across.3],

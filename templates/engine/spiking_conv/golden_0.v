@@ -282,9 +282,8 @@ module example_spiking_conv_lane (
   wire spike = $signed(sum) >= $signed(13'd20);
   wire signed [11:0] clamped = (~sum[12] & (|sum[11])) ? 12'd2047 : (sum[12] & ~(&sum[11])) ? 12'h800 : sum[11:0];
   wire [4:0] chosen = spike ? 5'd20 : 5'd0;
-  wire signed [12:0] difference = {clamped[11], clamped} - {8'd0, chosen};
-  wire signed [11:0] rest = (difference[12] & ~(&difference[11])) ? 12'h800 : difference[11:0];
-  wire signed [12:0] chosen_2 = update ? {rest[11], rest} : sum;
+  wire signed [12:0] rest = {clamped[11], clamped} - {8'd0, chosen};
+  wire signed [12:0] chosen_2 = update ? rest : sum;
   wire signed [12:0] chosen_3 = clear ? 13'd0 : chosen_2;
   wire signed [3:0] chosen_4 = update ? 4'd0 : weight;
   wire signed [12:0] sum_2 = chosen_3 + {{9{chosen_4[3]}}, chosen_4};

@@ -245,31 +245,31 @@ endmodule
 `default_nettype none
 
 module example_spiking_conv_lane (
-  input  wire signed [9:0] sum,
+  input  wire [9:0] sum,
   input  wire signed [3:0] weight,
   input  wire update,
   input  wire second,
   input  wire spiked,
-  output wire signed [9:0] sum_next,
+  output wire [9:0] sum_next,
   output wire spike_out
 );
-  wire signed [9:0] complement = ~sum;
+  wire signed [9:0] level = sum - 10'd512;
+  wire signed [9:0] complement = ~level;
   wire signed [9:0] chosen = spiked ? complement : 10'd1023;
   wire signed [9:0] chosen_2 = second ? complement : chosen;
   wire signed [9:0] chosen_3 = second ? 10'd496 : {{6{weight[3]}}, weight};
   wire signed [9:0] chosen_4 = update ? chosen_2 : chosen_3;
-  wire [11:0] sum_2_carry = {{sum[9], sum}, update} - {~({chosen_4[9], chosen_4}), 1'b1};
-  wire signed [10:0] sum_2 = sum_2_carry[11:1];
-  wire signed [9:0] after = sum_2[9:0];
-  wire flag = $signed(10'd0) > $signed(after);
-  wire flag_2 = $signed(sum) >= $signed(10'd0);
-  wire spike = flag_2 & flag;
+  wire [9:0] wrapped = chosen_4;
+  wire [11:0] total_carry = {{1'd0, sum}, update} - {~({1'd0, wrapped}), 1'b1};
+  wire [10:0] total = total_carry[11:1];
+  wire spike = total[10];
+  wire [9:0] after = total[9:0];
 
   assign sum_next = after;
   assign spike_out = spike;
 
   // Bits that carry no information.
-  wire unused = &{1'b0, sum_2[10], sum_2_carry[0]};
+  wire unused = &{1'b0, total_carry[0]};
 endmodule
 
 `default_nettype wire

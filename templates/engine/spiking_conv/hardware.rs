@@ -6,7 +6,7 @@ use nervure_core::{QType, Target, Timing};
 use serde_json::{Value, json};
 
 use super::memories::{Table, bits, constants, in_address, weights};
-use super::{Layout, Params, Sharing};
+use super::{Layout, Params, Sharing, Values};
 use crate::shared::area;
 use crate::shared::cell::kernel_of;
 use crate::shared::lane::{Feed, Lane};
@@ -14,7 +14,7 @@ use crate::shared::lane::{Feed, Lane};
 /// Memories of more words than this go to block RAM on every target.
 const LUT_RAM_WORDS: usize = 64;
 
-/// Cycles for a spike of each input element; one that reaches no output still takes its cycle.
+/// Cycles for an event of each input element; one that reaches no output still takes its cycle.
 pub(super) fn cycles(p: &Params) -> Vec<usize> {
     let taps = |n: usize| {
         let a = p.axis(n);
@@ -105,10 +105,14 @@ fn biased(neuron: &Kernel, bias: &[i64], frac: i8) -> Kernel {
 pub(super) fn lane(p: &Params) -> Lane {
     let neuron = kernel_of(p.neuron().expect("the interface was checked").as_ref());
     let neuron = match &p.bias {
-        Some(bias) => biased(&neuron, &bias.data, p.weight_format.frac),
+        Some(bias) => biased(&neuron, &bias.data, p.current().frac),
         None => neuron,
     };
-    let feed = Feed { shared: p.sharing == Sharing::Adder, ..Feed::weights(p.weight_format) };
+    let feed = Feed {
+        value: (p.values() == Values::Multiply).then_some(p.input.format),
+        shared: p.sharing == Sharing::Adder,
+        ..Feed::weights(p.weight_format)
+    };
     let lane = Lane::new(&neuron, p.current(), feed);
     // A second change would read what the first has not yet written.
     if lane.changes > 1 { Lane::new(&neuron, p.current(), Feed { shared: false, ..feed }) } else { lane }
@@ -232,6 +236,7 @@ pub(super) fn body(p: &Params) -> Body {
         .collect();
     let context = json!({
         "lanes": p.lanes, "input_lanes": p.input_lanes, "lane": index(p.input_lanes), "element": element,
+        "multiply": p.values() == Values::Multiply,
         "values": p.input_lanes * element, "map": p.out(), "slices": slices, "words": index(words),
         "taps": index(taps), "slice": index(group_slices), "channels": index(beside), "channel": c_at,
         "x_more": index(1 << more("x")), "y_more": index(1 << more("y")),
@@ -286,5 +291,8 @@ pub(super) fn cost(p: &Params, t: &Target) -> Area {
     }
     let forward = if collides(p) { area(word + 8, word + 1) } else { Area::default() };
     let address = bits(p.words());
-    sum + forward + area(60 + 3 * p.input_lanes + 4 * address, 40 + 2 * p.input_lanes + 4 * address + p.lanes)
+    let value = if p.values() == Values::Multiply { 2 * usize::from(p.input.format.bits) } else { 0 };
+    sum + forward
+        + area(0, value)
+        + area(60 + 3 * p.input_lanes + 4 * address, 40 + 2 * p.input_lanes + 4 * address + p.lanes)
 }

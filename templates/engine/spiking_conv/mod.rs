@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 use crate::shared::cell::Neuron;
+use crate::shared::spikes::Values;
 use crate::shared::sum_range;
 use taps::Axis;
 
@@ -26,7 +27,7 @@ pub(crate) struct SpikingConv;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Params {
-    /// Spikes or counts in, once a step; an element of value k is k spikes. Filled in from the layer before.
+    /// Spikes, counts of spikes or values in, once a step. Filled in from the layer before.
     input: TensorType,
     /// Elements a beat; divides the innermost axis. Filled in from the layer before.
     input_lanes: usize,
@@ -37,9 +38,12 @@ pub(crate) struct Params {
     weights: Tensor,
     /// Format of a weight; signed.
     weight_format: QType,
-    /// What is added to every current in every step, `[out]`, in weight LSB; zero unless given.
+    /// What is added to every current in every step, `[out]`, in current LSB; zero unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bias: Option<Tensor>,
+    /// What an element that is not one bit does; `repeat` unless given, `multiply` for signed ones and beyond 5 bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    values: Option<Values>,
     /// Distance of two windows, down and across.
     #[serde(default = "ones")]
     stride: [usize; 2],
@@ -98,7 +102,7 @@ pub(crate) struct State {
     /// Current of each neuron in this step.
     current: Vec<i64>,
     neuron: Box<dyn Runner>,
-    /// Cycles of the hardware for a spike of each input element.
+    /// Cycles of the hardware for an event of each input element.
     cycles: Vec<usize>,
     /// Cycles of the neuron's step after the one in which it gives.
     changes: usize,
@@ -165,11 +169,19 @@ impl Params {
     fn current(&self) -> QType {
         let rows = self.weights.data.len() / self.out_channels();
         let flat = Tensor { shape: vec![self.out_channels(), rows], data: self.weights.data.clone() };
-        let most = self.input.format.max();
-        let (lo, hi) = sum_range(&flat, None, 0, most);
-        let (with_lo, with_hi) = sum_range(&flat, self.bias.as_ref(), 0, most);
-        // A signed format has at least two bits.
-        QType::holding(lo.min(with_lo).min(-2), hi.max(with_hi), self.weight_format.frac)
+        let x = self.input.format;
+        let (lo, hi) = sum_range(&flat, None, x.min(), x.max());
+        let (with_lo, with_hi) = sum_range(&flat, self.bias.as_ref(), x.min(), x.max());
+        // A current is signed.
+        QType::holding(
+            lo.min(with_lo).min(-1),
+            hi.max(with_hi),
+            self.weight_format.frac.saturating_add(x.frac),
+        )
+    }
+
+    fn values(&self) -> Values {
+        Values::of(self.values, self.input.format)
     }
 
     /// The neurons as a block of its own, one for the whole layer.
@@ -248,11 +260,11 @@ impl Block for SpikingConv {
                         continue;
                     }
                     for c in 0..channels {
-                        let spikes = x[0][p.at(iy, ix, c)];
-                        if spikes != 0 {
+                        let value = x[0][p.at(iy, ix, c)];
+                        if value != 0 {
                             let row = ((c * kernel_height + ky) * kernel_width + kx) * outs;
                             let group = &mut current[c / ins * outs..][..outs];
-                            group.iter_mut().zip(&s.weights[row..]).for_each(|(i, w)| *i += spikes * w);
+                            group.iter_mut().zip(&s.weights[row..]).for_each(|(i, w)| *i += value * w);
                         }
                     }
                 }
@@ -266,10 +278,10 @@ impl Block for SpikingConv {
     }
 
     fn schedule(p: &Params, s: &State, x: &[&[i64]], _: bool, out: &mut Schedule) {
-        let beats = p.input.len() / p.input_lanes;
-        for (beat, spikes) in x[0].chunks(p.input_lanes).enumerate() {
+        let (beats, values) = (p.input.len() / p.input_lanes, p.values());
+        for (beat, elements) in x[0].chunks(p.input_lanes).enumerate() {
             let costs = &s.cycles[beat * p.input_lanes..];
-            let work: usize = spikes.iter().zip(costs).map(|(n, cost)| *n as usize * cost).sum();
+            let work: usize = elements.iter().zip(costs).map(|(v, cost)| values.times(*v) * cost).sum();
             out.take(1);
             // One more to look up the first event; the next beat is taken in the last cycle of this one's work.
             out.busy(work + usize::from(work > 0 && beat + 1 == beats));

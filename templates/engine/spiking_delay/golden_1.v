@@ -185,11 +185,10 @@ module example_spiking_delay_lane (
   wire spike = $signed(sum) >= $signed({5'd0, threshold});
   wire signed [9:0] clamped = (~sum[10] & (|sum[9])) ? 10'd511 : (sum[10] & ~(&sum[9])) ? 10'h200 : sum[9:0];
   wire [5:0] chosen = spike ? threshold : 6'd0;
-  wire signed [10:0] difference = {clamped[9], clamped} - {5'd0, chosen};
-  wire signed [9:0] rest = (difference[10] & ~(&difference[9])) ? 10'h200 : difference[9:0];
   wire signed [9:0] sum_2 = current + {{6{weight[3]}}, weight};
   wire signed [9:0] chosen_2 = update ? 10'd0 : sum_2;
-  wire signed [9:0] chosen_3 = update ? rest : held;
+  wire signed [9:0] difference = clamped - {4'd0, chosen};
+  wire signed [9:0] chosen_3 = update ? difference : held;
   wire signed [9:0] chosen_4 = clear ? 10'd0 : chosen_2;
   wire signed [9:0] chosen_5 = clear ? 10'd0 : chosen_3;
 

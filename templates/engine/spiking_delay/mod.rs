@@ -79,8 +79,8 @@ impl Params {
     /// Format of a current: holds every partial sum, whatever spikes when.
     fn current(&self) -> QType {
         let (lo, hi) = sum_range(&self.weights, None, 0, self.input.format.max());
-        // A signed format has at least two bits.
-        QType::holding(lo.min(-2), hi, self.weight_format.frac)
+        // A current is signed.
+        QType::holding(lo.min(-1), hi, self.weight_format.frac)
     }
 
     /// The neurons as a block of its own, one for the whole layer.

@@ -104,8 +104,7 @@ module example_alif_kernel (
   wire signed [10:0] membrane = (~sum[11] & (|sum[10])) ? 11'd1023 : (sum[11] & ~(&sum[10])) ? 11'h400 : sum[10:0];
   wire spike = $signed({membrane[10], membrane}) > $signed({1'd0, threshold_now});
   wire [9:0] chosen = spike ? threshold_now[9:0] : 10'd0;
-  wire signed [11:0] difference = {membrane[10], membrane} - {2'd0, chosen};
-  wire signed [10:0] rest = (difference[11] & ~(&difference[10])) ? 11'h400 : difference[10:0];
+  wire signed [10:0] rest = membrane - {1'd0, chosen};
   wire signed [6:0] leak = rest[10:4];
   wire signed [10:0] decayed = rest - {{4{leak[6]}}, leak};
   wire [6:0] adaptation_leak = adaptation[12:6];

@@ -128,8 +128,7 @@ module example_cuba_lif_kernel (
   wire [9:0] chosen = again ? 10'd600 : 10'd300;
   wire spike = $signed(clamped) > $signed({3'd0, chosen});
   wire [8:0] chosen_2 = spike ? 9'd300 : 9'd0;
-  wire signed [13:0] difference = {clamped[12], clamped} - {5'd0, chosen_2};
-  wire signed [12:0] rest = (difference[13] & ~(&difference[12])) ? 13'h1000 : difference[12:0];
+  wire signed [12:0] rest = clamped - {4'd0, chosen_2};
 
   assign next_current_held = current_decayed;
   assign next_held = rest;

@@ -118,8 +118,7 @@ module example_if_kernel (
   wire spike = $signed(sum) >= $signed(10'd100);
   wire signed [8:0] clamped = (~sum[9] & (|sum[8])) ? 9'd255 : (sum[9] & ~(&sum[8])) ? 9'h100 : sum[8:0];
   wire [6:0] chosen = spike ? 7'd100 : 7'd0;
-  wire signed [9:0] difference = {clamped[8], clamped} - {3'd0, chosen};
-  wire signed [8:0] rest = (difference[9] & ~(&difference[8])) ? 9'h100 : difference[8:0];
+  wire signed [8:0] rest = clamped - {2'd0, chosen};
 
   assign next_held = rest;
   assign spike_out = spike;

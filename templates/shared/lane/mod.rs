@@ -199,7 +199,8 @@ mod tests {
         let threshold = k.constant(9, 0);
         let spike = v.gt(threshold);
         let rest = if subtract {
-            (v - k.select(spike, threshold, k.constant(0, 0))).fit(MEMBRANE, Overflow::Saturate)
+            let less = v - k.select(spike, threshold, k.constant(0, 0));
+            k.promise(less, MEMBRANE.min().into(), MEMBRANE.max().into())
         } else {
             k.select(spike, k.constant(0, 0), v)
         };

@@ -99,11 +99,6 @@ fn changes(kernel: &Kernel, id: ValueId, x: ValueId, spike: ValueId) -> Option<V
         return Some(Vec::new());
     }
     match op(id) {
-        // What is taken away after a spike is the threshold, which was reached: nothing is left to clamp.
-        Op::Clamp(inner) if covers(kernel, id, x) => match changes(kernel, inner, x, spike)?[..] {
-            [Change::Less(k)] if Some(k) == threshold(kernel, spike) => Some(vec![Change::Less(k)]),
-            _ => None,
-        },
         Op::Select(c, zero, kept) if c == spike && kept == x && nothing(zero) => Some(vec![Change::Zero]),
         Op::Select(c, less, kept) if c == spike && kept == x => match op(less) {
             Op::Sub(from, k) if from == x && constant(k) => Some(vec![Change::Less(k)]),
@@ -122,20 +117,6 @@ fn changes(kernel: &Kernel, id: ValueId, x: ValueId, spike: ValueId) -> Option<V
             }
             _ => None,
         },
-        _ => None,
-    }
-}
-
-/// Whether `id` can be whatever `x` can be.
-fn covers(kernel: &Kernel, id: ValueId, x: ValueId) -> bool {
-    let (own, of_x) = (kernel.value(id).range, kernel.value(x).range);
-    own.lo <= of_x.lo && own.hi >= of_x.hi
-}
-
-/// What `spike` compares with.
-fn threshold(kernel: &Kernel, spike: ValueId) -> Option<ValueId> {
-    match kernel.value(spike).op {
-        Op::Compare(_, _, threshold) => Some(threshold),
         _ => None,
     }
 }

@@ -45,7 +45,9 @@ impl QType {
 
     /// The shortest integer format that holds `lo..=hi`, with `frac` fraction bits.
     pub fn holding(lo: i128, hi: i128, frac: i8) -> Self {
-        Self { bits: super::bits_for(lo, hi) as u8, frac, signed: lo < 0 }
+        // A signed format has at least two bits.
+        let signed = lo < 0;
+        Self { bits: (super::bits_for(lo, hi) as u8).max(1 + u8::from(signed)), frac, signed }
     }
 
     /// Smallest integer of the format.
@@ -172,5 +174,6 @@ mod tests {
         assert_eq!(QType::unsigned(4).wrap(-1), 15);
         assert_eq!(QType::holding(-5, 3, 0), QType::signed(4));
         assert_eq!(QType::holding(0, 0, 0), QType::unsigned(1));
+        assert_eq!(QType::holding(-1, 0, 0), QType::signed(2));
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Fixed {
     /// Values of the output that differ from real numbers on the calibration set, of how many.
     pub(crate) mismatches: Option<(usize, usize)>,
     pub(crate) saturates: bool,
+    /// The formats are those of Loihi.
+    pub(crate) loihi: bool,
 }
 
 /// What is known of a layer's surroundings.
@@ -174,6 +176,11 @@ impl Open<'_> {
         c.fraction + self.input + c.extra as i32
     }
 
+    /// Whether the formats are those of Loihi: not where values with a fraction come in, which Loihi does not have.
+    fn loihi(&self) -> bool {
+        self.neurons.neuron.semantics.loihi_formats && self.input == 0
+    }
+
     fn run(&self, c: Choice, x: &Frames) -> Outcome {
         let mut neurons = self.neurons.clone();
         neurons.neuron.semantics.max_spikes = c.max_spikes;
@@ -249,8 +256,8 @@ impl Open<'_> {
             extent = Extent { lo: extent.lo.min(*v), hi: extent.hi.max(*v) };
         }
         let needed = bits_for((extent.lo as i128).min(-1), extent.hi as i128).max(4);
-        let widest = if n.semantics.loihi_formats { 24 } else { u32::from(QType::MAX_BITS).min(32) };
-        let bits = if n.semantics.loihi_formats { 24 } else { needed.min(widest) };
+        let widest = if self.loihi() { 24 } else { u32::from(QType::MAX_BITS).min(32) };
+        let bits = if self.loihi() { 24 } else { needed.min(widest) };
         let membrane = QType { bits: bits as u8, frac: self.fraction(c) as i8, signed: true };
         let mismatches = cal.map(|cal| (self.error(c, cal).0, cal.y.data.len()));
         Fixed {
@@ -263,6 +270,7 @@ impl Open<'_> {
             numbers,
             mismatches,
             saturates: cal.is_some() && needed > widest,
+            loihi: self.loihi(),
         }
     }
 
@@ -303,7 +311,7 @@ pub(crate) fn quantize(
     };
     let start =
         Choice { fraction: 0, bits: None, extra: 0, leak: Form::Keep, current_leak: Form::Keep, max_spikes };
-    let choice = if s.loihi_formats {
+    let choice = if open.loihi() {
         let weights = open.all_weights();
         let thresholds = neurons.neuron.threshold.iter().flatten();
         let whole = weights.iter().chain(thresholds).all(|w| (w - w.round()).abs() <= SINGLE * w.abs());

@@ -302,7 +302,7 @@ impl Writer<'_> {
             f.insert("current_leak".into(), leak);
             let current_first = s.order == super::semantics::Order::CurrentFirst;
             f.insert("order".into(), json!(if current_first { "current_first" } else { "membrane_first" }));
-            if s.loihi_formats {
+            if fixed.loihi {
                 f.insert("current_overflow".into(), json!("wrap"));
             }
         }
