@@ -1,7 +1,7 @@
 //! The common neuron in one pass over 32-bit integers: leak, current, limit, compare, reset.
 //!
 //! Same equations as [`super::integrate`], which remains the definition for everything, and which a test holds this
-//! against. Deliberately absent: whatever is rare (many spikes, rest, adaptation, synapses, biases, wrapping).
+//! against. Deliberately absent: whatever is rare (many spikes, rest, adaptation, synapses, biases).
 
 use nervure_core::num::Overflow;
 use nervure_core::{Rounding, vectorised};
@@ -13,6 +13,9 @@ pub(crate) struct Narrow {
     decay: Decay,
     /// Shift of the input to the fraction of the membrane.
     align: u32,
+    overflow: Overflow,
+    /// Bits of a word that the membrane does not use.
+    unused_bits: u32,
     lo: i32,
     hi: i32,
     /// Fires above this.
@@ -52,7 +55,6 @@ impl Cell<'_> {
         let f = self.firing?;
         let common = self.synapse.is_none()
             && self.bias.is_none()
-            && self.overflow == Overflow::Saturate
             && f.max_spikes == 1
             && f.refractory == 0
             && !f.double_reset
@@ -93,6 +95,8 @@ impl Cell<'_> {
         Some(Narrow {
             decay,
             align,
+            overflow: self.overflow,
+            unused_bits: 32 - u32::from(self.membrane.bits),
             lo: self.membrane.min() as i32,
             hi: self.membrane.max() as i32,
             above: threshold - i32::from(f.compare == Compare::Ge),
@@ -115,20 +119,32 @@ impl Narrow {
 
     /// One step.
     pub(crate) fn step(&mut self, x: &[i64], y: &mut [i64]) {
+        let (lo, hi, n) = (self.lo, self.hi, self.unused_bits);
+        let clamp = move |v: i32| v.clamp(lo, hi);
+        let wrap = move |v: i32| (v << n) >> n;
         vectorised(
             #[inline(always)]
-            || match self.decay {
-                Decay::None => self.each(x, y, |v| v),
-                Decay::Shift(n) => self.each(x, y, |v| v - (v >> n)),
-                Decay::Multiply(k, n) => self.each(x, y, |v| (v * k) >> n),
+            || match self.overflow {
+                Overflow::Saturate => self.decayed(x, y, clamp),
+                Overflow::Wrap => self.decayed(x, y, wrap),
             },
         );
     }
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
-    fn each(&mut self, x: &[i64], y: &mut [i64], decay: impl Fn(i32) -> i32) {
-        let &mut Self { align, lo, hi, above, floor, now, next, .. } = self;
+    fn decayed(&mut self, x: &[i64], y: &mut [i64], limit: impl Fn(i32) -> i32) {
+        match self.decay {
+            Decay::None => self.each(x, y, |v| v, limit),
+            Decay::Shift(n) => self.each(x, y, |v| v - (v >> n), limit),
+            Decay::Multiply(k, n) => self.each(x, y, |v| (v * k) >> n, limit),
+        }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
+    fn each(&mut self, x: &[i64], y: &mut [i64], decay: impl Fn(i32) -> i32, limit: impl Fn(i32) -> i32) {
+        let &mut Self { align, above, floor, now, next, .. } = self;
         let late = if self.emit == When::NextStep { -1 } else { 0 };
         let subtracted =
             |undo: Undo, early: bool| if (undo.clears == 0) == early { undo.subtracts } else { 0 };
@@ -137,7 +153,7 @@ impl Narrow {
         let state = self.v.iter_mut().zip(&mut self.before);
         for ((v, before), (x, y)) in state.zip(x.iter().zip(y)) {
             let sum = decay(*v) + ((*x as i32) << align) - (*before & due);
-            let sum = sum.clamp(lo, hi);
+            let sum = limit(sum);
             let sum = (sum & !(*before & next.clears)) - (*before & set);
             let spike = -i32::from(sum > above);
             let sum = (sum & !(spike & now.clears)) - (spike & now.subtracts);
@@ -212,7 +228,7 @@ mod tests {
             let cell = Cell {
                 input: &input,
                 membrane,
-                overflow: Overflow::Saturate,
+                overflow: if rng.random() { Overflow::Saturate } else { Overflow::Wrap },
                 leak: rng.random::<bool>().then_some(&leak),
                 bias: None,
                 synapse: None,
