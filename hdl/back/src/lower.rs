@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use nervure_core::ident::{Names, ident};
 use nervure_core::kernel::Stages;
+use nervure_core::num::gcd;
 use nervure_core::{
     Body, Channel, Design, Diagnostic, Endpoint, Instance, Module, Network, NodeId, Registry, Stream, Target,
     TensorRef, Timing,
@@ -221,10 +222,6 @@ impl Lowering<'_> {
     fn channel(&mut self, from: Endpoint, to: Endpoint, stream: &Stream) {
         self.design.channels.push(Channel { from, to, stream: stream.clone() });
     }
-}
-
-const fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// The same design with modules in topological order (Kahn's algorithm; ties by the order they were made in).

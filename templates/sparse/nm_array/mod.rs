@@ -5,6 +5,7 @@ mod hardware;
 mod planes;
 
 use nervure_core::block::{Area, Block, Body, Interface, Rng};
+use nervure_core::num::gcd;
 use nervure_core::{Diagnostic, QType, Schedule, Target, Tensor, TensorType, diag};
 use rand::RngExt;
 use schemars::JsonSchema;
@@ -47,10 +48,6 @@ pub(crate) struct Params {
     /// Format of the sum; unless given, the shortest that holds every sum that these weights can make.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     accumulator: Option<QType>,
-}
-
-const fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 impl Params {

@@ -20,6 +20,11 @@ pub fn bits_for(lo: i128, hi: i128) -> u32 {
     }
 }
 
+/// Greatest common divisor; `gcd(0, n)` is `n`.
+pub const fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
 /// Bits of a counter that counts `n` things from zero; at least 1.
 pub fn counter_bits(n: usize) -> usize {
     (usize::BITS - n.saturating_sub(1).leading_zeros()).max(1) as usize

@@ -3,6 +3,7 @@
 //! Maps change from channels first, as files have them, to channels last, as streams carry them: a beat then holds the
 //! channels of one pixel.
 
+use nervure_core::num::gcd;
 use nervure_core::{QType, Rounding};
 use serde_json::{Map, Value, json};
 
@@ -36,10 +37,6 @@ struct Writer<'a> {
 pub(crate) fn channels_last<T: Copy>(shape: &[usize], list: &[T]) -> Vec<T> {
     let [c, h, w] = shape[..] else { return list.to_vec() };
     (0..list.len()).map(|at| list[at % c * h * w + at / c]).collect()
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// Largest divisor of `n` that is at most `most`.
