@@ -1,8 +1,8 @@
 //! The definition of a [`Cell`] in plain integers: one pass over all neurons for each line of the equations. Common neurons
 //! take [`super::narrow`], which a test holds equal.
 
-use nervure_core::QType;
 use nervure_core::num::Overflow;
+use nervure_core::{Packed, PackedMut, QType};
 
 use super::leak::Decay;
 use super::membrane::{Cell, Compare, Order, Reset, When};
@@ -150,6 +150,15 @@ impl Neurons {
     #[cfg(test)]
     pub(super) fn membranes(&self) -> &[i64] {
         &self.membrane.v
+    }
+
+    /// Many steps, where they can be done with what there is.
+    pub(crate) fn step_packed(&mut self, steps: usize, x: Packed, y: PackedMut) -> bool {
+        let (Some(narrow), Packed::Short(x), PackedMut::Bits(y)) = (&mut self.narrow, x, y) else {
+            return false;
+        };
+        narrow.step_packed(steps, x, y);
+        true
     }
 
     /// One step.

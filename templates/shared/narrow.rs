@@ -1,57 +1,126 @@
-//! The common neuron in one pass over 32-bit integers: leak, current, limit, compare, reset.
+//! The common neuron in one pass over integers of 16 or 32 bits: leak, current, limit, compare, reset.
 //!
 //! Same equations as [`super::integrate`], which remains the definition for everything, and which a test holds this
 //! against. Deliberately absent: whatever is rare (many spikes, rest, adaptation, synapses, biases).
 
+use std::ops::{Add, BitAnd, BitOr, Mul, Neg, Not, Shl, Shr, Sub};
+
 use nervure_core::num::Overflow;
+use nervure_core::simd::bits;
 use nervure_core::{Rounding, vectorised};
 
 use super::membrane::{Cell, Compare, Reset, When};
 
-/// Neurons that are alike but for their state.
-pub(crate) struct Narrow {
-    decay: Decay,
+/// Neurons that are computed at once.
+const BLOCK: usize = 64;
+
+/// Neurons that are alike but for their state, in the narrower integers that hold every intermediate value.
+pub(crate) enum Narrow {
+    Short(Neurons<i16>),
+    Long(Neurons<i32>),
+}
+
+/// An integer with sign.
+pub(crate) trait Word:
+    bits::Integer
+    + Ord
+    + From<bool>
+    + From<i16>
+    + Into<i64>
+    + Neg<Output = Self>
+    + Not<Output = Self>
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + BitAnd<Output = Self>
+    + BitOr<Output = Self>
+    + Shl<u32, Output = Self>
+    + Shr<u32, Output = Self>
+{
+    const BITS: u32;
+    const MIN: Self;
+
+    /// The low bits.
+    fn cut(v: i64) -> Self;
+}
+
+macro_rules! words {
+    ($($word:ident),*) => {$(
+        impl Word for $word {
+            const BITS: u32 = $word::BITS;
+            const MIN: Self = $word::MIN;
+
+            #[inline(always)]
+            fn cut(v: i64) -> Self {
+                v as Self
+            }
+        }
+    )*};
+}
+words!(i16, i32);
+
+/// See [`Narrow`].
+pub(crate) struct Neurons<W> {
+    decay: Decay<W>,
     /// Shift of the input to the fraction of the membrane.
     align: u32,
     overflow: Overflow,
     /// Bits of a word that the membrane does not use.
     unused_bits: u32,
-    lo: i32,
-    hi: i32,
+    lo: W,
+    hi: W,
     /// Fires above this.
-    above: i32,
-    floor: i32,
+    above: W,
+    floor: W,
     emit: When,
-    now: Undo,
-    next: Undo,
-    v: Vec<i32>,
+    now: Undo<W>,
+    next: Undo<W>,
+    /// Number of neurons; below, they are filled up to whole blocks.
+    len: usize,
+    v: Vec<[W; BLOCK]>,
     /// Spikes of the step before: 0 or -1.
-    before: Vec<i32>,
+    before: Vec<[W; BLOCK]>,
+    /// What leaves in each step.
+    out: Vec<[W; BLOCK]>,
 }
 
 #[derive(Clone, Copy)]
-enum Decay {
+enum Decay<W> {
     None,
     /// `v - floor(v / 2^n)`.
     Shift(u32),
     /// `floor(v * k / 2^n)`.
-    Multiply(i32, u32),
+    Multiply(W, u32),
 }
 
 /// What a spike does to a membrane: the bits it keeps, then what is subtracted.
-#[derive(Clone, Copy)]
-struct Undo {
-    clears: i32,
-    subtracts: i32,
+#[derive(Clone, Copy, PartialEq)]
+struct Undo<W> {
+    clears: W,
+    subtracts: W,
 }
 
-impl Undo {
-    const NOTHING: Self = Self { clears: 0, subtracts: 0 };
+impl<W: Word> Undo<W> {
+    fn new(clears: bool, subtracts: i64) -> Self {
+        Self { clears: -W::from(clears), subtracts: W::cut(subtracts) }
+    }
+
+    /// `sum` after a spike (-1), or without one (0).
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
+    fn of(self, spike: W, sum: W) -> W {
+        (sum & !(spike & self.clears)) - (spike & self.subtracts)
+    }
 }
 
 impl Cell<'_> {
     /// Neurons in the state of reset, where they are common ones and every intermediate value fits 32 bits.
     pub(crate) fn narrow(&self) -> Option<Narrow> {
+        let short = || self.in_words().map(Narrow::Short);
+        short().or_else(|| self.in_words().map(Narrow::Long))
+    }
+
+    fn in_words<W: Word>(&self) -> Option<Neurons<W>> {
         let f = self.firing?;
         let common = self.synapse.is_none()
             && self.bias.is_none()
@@ -60,52 +129,52 @@ impl Cell<'_> {
             && !f.double_reset
             && f.adaptation.is_none();
         let [threshold] = f.threshold.values() else { return None };
-        let decay = match self.leak {
-            None => Decay::None,
+        let (decay, shift) = match self.leak {
+            None => (Decay::None, 0),
             Some(l) if l.rounding != Rounding::Floor => return None,
             Some(l) => match &l.multiply {
-                None => Decay::Shift(l.shift),
+                None => (Decay::Shift(l.shift), 0),
                 Some(k) => match k.values() {
-                    [k] => Decay::Multiply(i32::try_from(*k).ok()?, l.shift),
+                    [k] => (Decay::Multiply(W::cut(*k), l.shift), l.shift),
                     _ => return None,
                 },
             },
         };
-        let product = match decay {
-            Decay::Multiply(_, shift) => u32::from(self.membrane.bits) + shift,
-            _ => self.membrane.bits.into(),
-        };
         let align = (i32::from(self.membrane.frac) - i32::from(self.input.format.frac)) as u32;
-        // Two sums and a difference stay within twice two bits more than the widest term.
-        let fits =
-            product <= 31 && self.membrane.bits <= 28 && u32::from(self.input.format.bits) + align <= 28;
+        // A product, and the sum of three terms as wide as the widest.
+        let (bits, current) = (u32::from(self.membrane.bits), u32::from(self.input.format.bits) + align);
+        let fits = bits + shift < W::BITS
+            && bits.max(current) <= W::BITS - 2
+            && !matches!(decay, Decay::Shift(n) if n >= W::BITS);
         if !(common && fits) {
             return None;
         }
-        let threshold = *threshold as i32;
         let undo = match f.reset {
-            Reset::None => Undo::NOTHING,
-            Reset::Zero => Undo { clears: -1, ..Undo::NOTHING },
-            Reset::Subtract => Undo { subtracts: threshold, ..Undo::NOTHING },
+            Reset::None => Undo::new(false, 0),
+            Reset::Zero => Undo::new(true, 0),
+            Reset::Subtract => Undo::new(false, *threshold),
             // Cleared, then set.
-            Reset::Value(v) => Undo { clears: -1, subtracts: -(v as i32) },
+            Reset::Value(v) => Undo::new(true, -v),
         };
-        let next = f.reset_at == When::NextStep;
+        let nothing = Undo::new(false, 0);
+        let (now, next) = if f.reset_at == When::NextStep { (nothing, undo) } else { (undo, nothing) };
         let len = self.input.len();
-        Some(Narrow {
+        Some(Neurons {
             decay,
             align,
             overflow: self.overflow,
-            unused_bits: 32 - u32::from(self.membrane.bits),
-            lo: self.membrane.min() as i32,
-            hi: self.membrane.max() as i32,
-            above: threshold - i32::from(f.compare == Compare::Ge),
-            floor: f.floor.map_or(i32::MIN, |v| v as i32),
+            unused_bits: W::BITS - bits,
+            lo: W::cut(self.membrane.min()),
+            hi: W::cut(self.membrane.max()),
+            above: W::cut(threshold - i64::from(f.compare == Compare::Ge)),
+            floor: f.floor.map_or(W::MIN, W::cut),
             emit: f.emit,
-            now: if next { Undo::NOTHING } else { undo },
-            next: if next { undo } else { Undo::NOTHING },
-            v: vec![0; len],
-            before: vec![0; len],
+            now,
+            next,
+            len,
+            v: vec![[W::default(); BLOCK]; len.div_ceil(BLOCK)],
+            before: vec![[W::default(); BLOCK]; len.div_ceil(BLOCK)],
+            out: Vec::new(),
         })
     }
 }
@@ -113,53 +182,150 @@ impl Cell<'_> {
 impl Narrow {
     /// The start of a sample.
     pub(crate) fn reset(&mut self) {
-        self.v.fill(0);
-        self.before.fill(0);
+        match self {
+            Self::Short(neurons) => neurons.reset(),
+            Self::Long(neurons) => neurons.reset(),
+        }
     }
 
     /// One step.
     pub(crate) fn step(&mut self, x: &[i64], y: &mut [i64]) {
+        match self {
+            Self::Short(neurons) => neurons.run(One { x, y }),
+            Self::Long(neurons) => neurons.run(One { x, y }),
+        }
+    }
+
+    /// Many steps from short currents to bits, which are zero behind the last neuron.
+    pub(crate) fn step_packed(&mut self, steps: usize, x: &[[i16; BLOCK]], y: &mut [u64]) {
+        match self {
+            Self::Short(neurons) => neurons.step_packed(steps, x, y),
+            Self::Long(neurons) => neurons.step_packed(steps, x, y),
+        }
+    }
+}
+
+impl<W: Word> Neurons<W> {
+    fn reset(&mut self) {
+        self.v.fill([W::default(); BLOCK]);
+        self.before.fill([W::default(); BLOCK]);
+    }
+
+    fn step_packed(&mut self, steps: usize, x: &[[i16; BLOCK]], y: &mut [u64]) {
+        let mut out = std::mem::take(&mut self.out);
+        out.resize(steps * self.v.len(), [W::default(); BLOCK]);
+        self.run(Many { x, y: &mut out });
+        bits::pack(out.as_flattened(), y);
+        let last = self.v.len() - 1;
+        let mask = u64::MAX >> (BLOCK * self.v.len() - self.len);
+        y.chunks_mut(self.v.len()).for_each(|y| y[last] &= mask);
+        self.out = out;
+    }
+
+    fn run(&mut self, pass: impl Pass<W>) {
         let (lo, hi, n) = (self.lo, self.hi, self.unused_bits);
-        let clamp = move |v: i32| v.clamp(lo, hi);
-        let wrap = move |v: i32| (v << n) >> n;
+        let clamp = move |v: W| v.clamp(lo, hi);
+        let wrap = move |v: W| (v << n) >> n;
         vectorised(
             #[inline(always)]
             || match self.overflow {
-                Overflow::Saturate => self.decayed(x, y, clamp),
-                Overflow::Wrap => self.decayed(x, y, wrap),
+                Overflow::Saturate => self.decayed(pass, clamp),
+                Overflow::Wrap => self.decayed(pass, wrap),
             },
         );
     }
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
-    fn decayed(&mut self, x: &[i64], y: &mut [i64], limit: impl Fn(i32) -> i32) {
+    fn decayed(&mut self, pass: impl Pass<W>, limit: impl Fn(W) -> W) {
         match self.decay {
-            Decay::None => self.each(x, y, |v| v, limit),
-            Decay::Shift(n) => self.each(x, y, |v| v - (v >> n), limit),
-            Decay::Multiply(k, n) => self.each(x, y, |v| (v * k) >> n, limit),
+            Decay::None => self.limited(pass, |v| v, limit),
+            Decay::Shift(n) => self.limited(pass, |v| v - (v >> n), limit),
+            Decay::Multiply(k, n) => self.limited(pass, |v| (v * k) >> n, limit),
         }
     }
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
-    fn each(&mut self, x: &[i64], y: &mut [i64], decay: impl Fn(i32) -> i32, limit: impl Fn(i32) -> i32) {
-        let &mut Self { align, above, floor, now, next, .. } = self;
-        let late = if self.emit == When::NextStep { -1 } else { 0 };
+    fn limited(&mut self, pass: impl Pass<W>, decay: impl Fn(W) -> W, limit: impl Fn(W) -> W) {
+        let &mut Self { align, above, floor, now, next, emit, .. } = self;
+        let late = -W::from(emit == When::NextStep);
+        let zero = W::default();
         let subtracted =
-            |undo: Undo, early: bool| if (undo.clears == 0) == early { undo.subtracts } else { 0 };
+            |undo: Undo<W>, early: bool| if (undo.clears == zero) == early { undo.subtracts } else { zero };
         // A subtraction that is due comes before the limit; a membrane that is due to be set is set after it.
         let (due, set) = (subtracted(next, true), subtracted(next, false));
-        let state = self.v.iter_mut().zip(&mut self.before);
-        for ((v, before), (x, y)) in state.zip(x.iter().zip(y)) {
-            let sum = decay(*v) + ((*x as i32) << align) - (*before & due);
-            let sum = limit(sum);
-            let sum = (sum & !(*before & next.clears)) - (*before & set);
-            let spike = -i32::from(sum > above);
-            let sum = (sum & !(spike & now.clears)) - (spike & now.subtracts);
-            *v = sum.max(floor);
-            *y = i64::from(-((spike & !late) | (*before & late)));
-            *before = spike;
+        let (v, before) = (&mut self.v, &mut self.before);
+        let fired = |sum: W| {
+            let spike = -W::from(sum > above);
+            (now.of(spike, sum).max(floor), spike)
+        };
+        if next == Undo::new(false, 0) && late == zero {
+            // Most neurons: the last spike is of no consequence.
+            pass.each(
+                v,
+                before,
+                #[inline(always)]
+                |v, before, x| {
+                    (*v, *before) = fired(limit(decay(*v) + (x << align)));
+                    *before
+                },
+            );
+        } else {
+            pass.each(
+                v,
+                before,
+                #[inline(always)]
+                |v, before, x| {
+                    let sum = limit(decay(*v) + (x << align) - (*before & due));
+                    let last = *before;
+                    (*v, *before) = fired((sum & !(last & next.clears)) - (last & set));
+                    (*before & !late) | (last & late)
+                },
+            );
+        }
+    }
+}
+
+/// What is done for every neuron: its membrane and its last spike, its current, and what leaves (0 or -1).
+trait Pass<W> {
+    fn each(self, v: &mut [[W; BLOCK]], before: &mut [[W; BLOCK]], rule: impl Fn(&mut W, &mut W, W) -> W);
+}
+
+/// One step.
+struct One<'a> {
+    x: &'a [i64],
+    y: &'a mut [i64],
+}
+
+/// Many steps.
+struct Many<'a, W> {
+    x: &'a [[i16; BLOCK]],
+    y: &'a mut [[W; BLOCK]],
+}
+
+impl<W: Word> Pass<W> for One<'_> {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
+    fn each(self, v: &mut [[W; BLOCK]], before: &mut [[W; BLOCK]], rule: impl Fn(&mut W, &mut W, W) -> W) {
+        let state = v.as_flattened_mut().iter_mut().zip(before.as_flattened_mut());
+        for ((v, before), (x, y)) in state.zip(self.x.iter().zip(self.y)) {
+            *y = (-rule(v, before, W::cut(*x))).into();
+        }
+    }
+}
+
+impl<W: Word> Pass<W> for Many<'_, W> {
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
+    fn each(self, v: &mut [[W; BLOCK]], before: &mut [[W; BLOCK]], rule: impl Fn(&mut W, &mut W, W) -> W) {
+        let blocks = v.len();
+        for (x, y) in self.x.chunks(blocks).zip(self.y.chunks_mut(blocks)) {
+            for ((v, before), (x, y)) in v.iter_mut().zip(&mut *before).zip(x.iter().zip(y)) {
+                for (((v, before), x), y) in v.iter_mut().zip(before).zip(x).zip(y) {
+                    *y = rule(v, before, (*x).into());
+                }
+            }
         }
     }
 }
@@ -190,10 +356,23 @@ mod tests {
                 };
                 let x: Vec<i64> = (0..cell.input.len()).map(current).collect();
                 let (mut a, mut b) = (vec![7; x.len()], vec![8; x.len()]);
-                narrow.step(&x, &mut a);
+                if format.bits <= 16 && step % 2 == 0 {
+                    let mut block = [[1; BLOCK]];
+                    block[0].iter_mut().zip(&x).for_each(|(b, x)| *b = *x as i16);
+                    let mut spikes = [0];
+                    narrow.step_packed(1, &block, &mut spikes);
+                    bits::unpack(&spikes, &mut a);
+                    assert_eq!(spikes[0] >> x.len(), 0);
+                } else {
+                    narrow.step(&x, &mut a);
+                }
                 general.step(&x, &mut b);
                 assert_eq!(a, b, "sample {sample}, step {step}: {cell:?}");
-                let v: Vec<i64> = narrow.v.iter().map(|v| (*v).into()).collect();
+                let v: Vec<i64> = match &narrow {
+                    Narrow::Short(n) => n.v.as_flattened().iter().map(|v| (*v).into()).collect(),
+                    Narrow::Long(n) => n.v.as_flattened().iter().map(|v| (*v).into()).collect(),
+                };
+                let v = &v[..x.len()];
                 assert_eq!(v, general.membranes(), "sample {sample}, step {step}: {cell:?}");
             }
         }
@@ -251,6 +430,6 @@ mod tests {
                 compare(&cell, &mut rng);
             }
         }
-        assert!(seen > 500 && widest == 28, "{seen} neurons, at most {widest} bits");
+        assert!(seen > 500 && widest == 30, "{seen} neurons, at most {widest} bits");
     }
 }

@@ -94,6 +94,16 @@ macro_rules! cell_methods {
             neurons.step(x[0], y[0]);
         }
 
+        fn step_packed(
+            _: &Params,
+            neurons: &mut Neurons,
+            steps: usize,
+            x: nervure_core::Packed,
+            y: nervure_core::PackedMut,
+        ) -> bool {
+            neurons.step_packed(steps, x, y)
+        }
+
         fn body(p: &Params) -> Body {
             Body::Kernel(p.cell().kernel())
         }

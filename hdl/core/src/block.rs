@@ -11,7 +11,7 @@ use crate::diag::Diagnostic;
 use crate::kernel::Kernel;
 use crate::schedule::{Schedule, Timing};
 use crate::target::Target;
-use crate::tensor::TensorType;
+use crate::tensor::{Packed, PackedMut, TensorType};
 
 /// The seeded generator that random tests draw from.
 pub type Rng = rand::rngs::SmallRng;
@@ -48,9 +48,11 @@ pub trait Block: Sized + Sync + Send + 'static {
     ///
     /// Where an output passes once a frame and the input once a step, it is written every step and counts on the last.
     fn step(p: &Self::Params, s: &mut Self::State, x: &[&[i64]], y: &mut [&mut [i64]]);
-    /// [`Block::step`] for the only input as bytes, where the block has a quicker way from there; otherwise nothing happens, and
-    /// the answer is false. The one method with a default: leaving it out changes no result.
-    fn step_bytes(_: &Self::Params, _: &mut Self::State, _: &[u8], _: &mut [&mut [i64]]) -> bool {
+    /// `steps` times [`Block::step`] from the only input to the only output, in forms that are quicker to work with, where the
+    /// block knows them; otherwise nothing happens, and the answer is false, as it always will be. Tensors of steps lie one
+    /// behind the other; of an output once a frame there is one. The one method with a default: leaving it out changes no
+    /// result.
+    fn step_packed(_: &Self::Params, _: &mut Self::State, _: usize, _: Packed, _: PackedMut) -> bool {
         false
     }
     /// The hardware.

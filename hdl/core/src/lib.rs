@@ -27,4 +27,4 @@ pub use samples::{Elements, Samples};
 pub use schedule::{Schedule, Slot, Timing};
 pub use simd::vectorised;
 pub use target::Target;
-pub use tensor::{Rate, Tensor, TensorType};
+pub use tensor::{Packed, PackedMut, Rate, Tensor, TensorType};

@@ -10,7 +10,7 @@ use crate::block::{Area, Block, Body, Interface, Rng};
 use crate::diag::Diagnostic;
 use crate::schedule::Schedule;
 use crate::target::Target;
-use crate::tensor::TensorType;
+use crate::tensor::{Packed, PackedMut, TensorType};
 
 /// A block without its types: what a registry holds.
 pub trait AnyBlock: Sync + Send {
@@ -52,8 +52,8 @@ pub trait Runner: Send {
     fn schedule(&self, x: &[&[i64]], last: bool, out: &mut Schedule);
     /// [`Block::step`].
     fn step(&mut self, x: &[&[i64]], y: &mut [&mut [i64]]);
-    /// [`Block::step_bytes`].
-    fn step_bytes(&mut self, x: &[u8], y: &mut [&mut [i64]]) -> bool;
+    /// [`Block::step_packed`].
+    fn step_packed(&mut self, steps: usize, x: Packed, y: PackedMut) -> bool;
 }
 
 struct Erased<B>(PhantomData<fn() -> B>);
@@ -165,8 +165,8 @@ impl<B: Block> Runner for Running<B> {
         B::step(&self.params, &mut self.state, x, y);
     }
 
-    fn step_bytes(&mut self, x: &[u8], y: &mut [&mut [i64]]) -> bool {
-        B::step_bytes(&self.params, &mut self.state, x, y)
+    fn step_packed(&mut self, steps: usize, x: Packed, y: PackedMut) -> bool {
+        B::step_packed(&self.params, &mut self.state, steps, x, y)
     }
 }
 

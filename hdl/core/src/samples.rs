@@ -1,12 +1,19 @@
 //! Inputs of a network, and what is expected of it.
 
 use crate::network::Network;
-use crate::simd::vectorised;
+use crate::simd::{bits, vectorised};
 use crate::tensor::Rate;
 
-/// Integers in the narrowest of three widths, so that whole test sets fit in memory.
+/// Integers in the narrowest of four widths, so that whole test sets fit in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Elements {
+    /// 0 or 1, as [`bits`] has them, one element right behind the other.
+    Bits {
+        /// Number of elements.
+        len: usize,
+        /// 64 elements each.
+        words: Vec<u64>,
+    },
     /// 0 to 255.
     U8(Vec<u8>),
     /// 16 bits with sign.
@@ -16,9 +23,17 @@ pub enum Elements {
 }
 
 impl Elements {
+    /// Elements of which each is 0 or 1.
+    pub fn bits(values: &[u8]) -> Self {
+        let mut words = vec![0; bits::words(values.len())];
+        bits::pack(values, &mut words);
+        Self::Bits { len: values.len(), words }
+    }
+
     /// Number of elements.
     pub fn len(&self) -> usize {
         match self {
+            Self::Bits { len, .. } => *len,
             Self::U8(v) => v.len(),
             Self::I16(v) => v.len(),
             Self::I64(v) => v.len(),
@@ -36,6 +51,10 @@ impl Elements {
         vectorised(
             #[inline(always)]
             || match self {
+                Self::Bits { words, .. } => {
+                    let bit = |n: usize| (words[n / 64] >> (n % 64) & 1) as i64;
+                    out.iter_mut().zip(start..).for_each(|(o, n)| *o = bit(n));
+                }
                 Self::U8(v) => out.iter_mut().zip(&v[start..end]).for_each(|(o, &x)| *o = x.into()),
                 Self::I16(v) => out.iter_mut().zip(&v[start..end]).for_each(|(o, &x)| *o = x.into()),
                 Self::I64(v) => out.copy_from_slice(&v[start..end]),
@@ -65,11 +84,19 @@ impl Samples {
         self.inputs[input].copy(self.frame(network, input, sample, step) * out.len(), out);
     }
 
-    /// The same where it is stored as bytes, without a copy.
-    pub fn bytes(&self, network: &Network, input: usize, sample: usize, step: usize) -> Option<&[u8]> {
-        let Elements::U8(all) = &self.inputs[input] else { return None };
+    /// The same as [`bits`], where it is stored as such; otherwise nothing happens, and the answer is false.
+    pub fn bits(
+        &self,
+        network: &Network,
+        input: usize,
+        sample: usize,
+        step: usize,
+        words: &mut [u64],
+    ) -> bool {
+        let Elements::Bits { words: all, .. } = &self.inputs[input] else { return false };
         let len = network.inputs[input].tensor.len();
-        Some(&all[self.frame(network, input, sample, step) * len..][..len])
+        bits::part(all, self.frame(network, input, sample, step) * len, len, words);
+        true
     }
 
     fn frame(&self, network: &Network, input: usize, sample: usize, step: usize) -> usize {
@@ -86,6 +113,11 @@ impl Samples {
         let cut = |e: &Elements| {
             let len = e.len() / self.count.max(1) * count;
             match e {
+                Elements::Bits { words: all, .. } => {
+                    let mut words = vec![0; bits::words(len)];
+                    bits::part(all, 0, len, &mut words);
+                    Elements::Bits { len, words }
+                }
                 Elements::U8(v) => Elements::U8(v[..len].to_vec()),
                 Elements::I16(v) => Elements::I16(v[..len].to_vec()),
                 Elements::I64(v) => Elements::I64(v[..len].to_vec()),

@@ -20,6 +20,24 @@ pub enum Rate {
     Step,
 }
 
+/// The integers of a tensor in a form that is quicker to read than a list of 64 bits each.
+#[derive(Debug, Clone, Copy)]
+pub enum Packed<'a> {
+    /// Spikes, as [`crate::simd::bits`] has them: words of their own for each step.
+    Bits(&'a [u64]),
+    /// 16 bits each, filled up to whole blocks in each step.
+    Short(&'a [[i16; 64]]),
+}
+
+/// Where a tensor is to be left.
+#[derive(Debug)]
+pub enum PackedMut<'a> {
+    /// Spikes, as [`crate::simd::bits`] has them: words of their own for each step.
+    Bits(&'a mut [u64]),
+    /// 64 bits each.
+    Wide(&'a mut [i64]),
+}
+
 /// Shape, element format and rate of an edge.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -93,11 +93,13 @@ fn narrow(array: Array, format: QType, leading: usize) -> Result<Elements, Diagn
     let bytes = matches!(array.dtype, Dtype::Bool | Dtype::Unsigned(1)) && !array.fortran;
     let elements = if bytes {
         match array.bytes.iter().position(|b| !format.contains(i64::from(*b))) {
+            None if format.max() == 1 => return Ok(Elements::bits(&array.bytes)),
             None => return Ok(Elements::U8(array.bytes)),
             Some(at) => Err(Fault::Outside(at, i64::from(array.bytes[at]))),
         }
     } else if format.min() >= 0 && format.max() <= 255 {
-        array.map(|v| format.contains(v).then_some(v as u8)).map(Elements::U8)
+        let values = array.map(|v| format.contains(v).then_some(v as u8));
+        values.map(|v| if format.max() == 1 { Elements::bits(&v) } else { Elements::U8(v) })
     } else if format.min() >= i64::from(i16::MIN) && format.max() <= i64::from(i16::MAX) {
         array.map(|v| format.contains(v).then_some(v as i16)).map(Elements::I16)
     } else {

@@ -1,6 +1,6 @@
 //! The network executed by its blocks' definitions: what hardware is compared with, and the fast way to an answer.
 //!
-//! One worker a thread holds one set of runners and one flat arena with every tensor; nothing is allocated per sample or
+//! One worker a thread holds one set of runners and two flat arenas with every tensor; nothing is allocated per sample or
 //! step. Deliberately absent: time (see `nervure_back`) and any file.
 
 mod plan;
@@ -8,10 +8,10 @@ mod record;
 mod score;
 mod worker;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use nervure_core::{Diagnostic, Network, Runner, Samples, TensorRef};
+use nervure_core::{Diagnostic, Network, Runner, Samples, Stream};
 
 pub use record::Recorded;
 pub use score::{accuracy, classes, mean, mse};
@@ -51,68 +51,90 @@ struct Job<'a> {
     sinks: Vec<Sink<'a>>,
 }
 
-/// Executes every sample. `progress` hears the number of samples done, from any thread.
-///
-/// A layer with a tensor per step on any port runs every step; a layer with tensors per frame only runs once, in the last
-/// step where it reads what a stepping layer has left, else in the first. Errors: `E0407` for a layer that steps while
-/// reading such a left-over, which exists only after the steps are over.
+/// A network ready to be executed, as often as there are samples: what a step needs is worked out once.
+#[derive(Debug)]
+pub struct Simulator<'a> {
+    network: &'a Network,
+    plan: Arc<Plan>,
+    trace: bool,
+    /// One a thread, made when there is work for it.
+    workers: Vec<Option<Worker<'a>>>,
+}
+
+impl<'a> Simulator<'a> {
+    /// A layer with a tensor per step on any port runs every step; a layer with tensors per frame only runs once, in the last
+    /// step where it reads what a stepping layer has left, else in the first. Errors: `E0407` for a layer that steps while
+    /// reading such a left-over, which exists only after the steps are over.
+    pub fn new(network: &'a Network, options: GoldenOptions) -> Result<Self, Diagnostic> {
+        let plan = Arc::new(Plan::new(network, false)?);
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = if options.threads == 0 { cores() } else { options.threads };
+        let workers = std::iter::repeat_with(|| None).take(threads).collect();
+        Ok(Self { network, plan, trace: options.trace, workers })
+    }
+
+    /// Executes every sample. `progress` hears the number of samples done, from any thread.
+    pub fn run(&mut self, samples: &Samples, progress: &(dyn Fn(usize) + Sync)) -> Trace {
+        let Self { network, plan, workers, .. } = self;
+        let (network, plan) = (*network, &*plan);
+        let (count, steps) = (samples.count, samples.steps.max(1));
+        let mut outputs: Vec<Recorded> = (network.outputs.iter())
+            .map(|(name, r)| Recorded::new(name, network.stream(*r).tensor, count, steps))
+            .collect();
+        let mut layers = Vec::new();
+        let mut wanted: Vec<usize> = network.outputs.iter().map(|(_, r)| plan.index(*r)).collect();
+        for (i, node) in network.nodes.iter().enumerate().filter(|_| self.trace) {
+            let ports = &node.instance.interface().outputs;
+            let name = |port: &str| {
+                if ports.len() == 1 { node.name.clone() } else { format!("{}.{port}", node.name) }
+            };
+            let record = |s: &Stream| Recorded::new(&name(&s.name), s.tensor.clone(), count, steps);
+            layers.push(ports.iter().map(record).collect::<Vec<_>>());
+            wanted.extend(plan.layers[i].outputs.clone());
+        }
+        let chunk = count.div_ceil(workers.len() * 8).clamp(1, CHUNK);
+        let mut jobs = deal(count, chunk, outputs.iter_mut().chain(layers.iter_mut().flatten()));
+        jobs.reverse();
+        let threads = workers.len().min(jobs.len());
+        let (jobs, done) = (Mutex::new(jobs), AtomicUsize::new(0));
+        let work = |worker: &mut Option<Worker<'a>>| {
+            let worker = worker.get_or_insert_with(|| Worker::new(network, plan));
+            loop {
+                let Some(mut job) = jobs.lock().expect("no worker panics while it holds the queue").pop()
+                else {
+                    return;
+                };
+                for i in 0..job.count {
+                    let sinks = &mut job.sinks;
+                    worker.sample(samples, job.first + i, &wanted, &mut |_, _, _, _| (), &mut |n, values| {
+                        sinks[n].write(values);
+                    });
+                }
+                progress(done.fetch_add(job.count, Ordering::Relaxed) + job.count);
+            }
+        };
+        std::thread::scope(|scope| {
+            let mut workers = workers.iter_mut().take(threads);
+            let own = workers.next();
+            for worker in workers {
+                scope.spawn(|| work(worker));
+            }
+            if let Some(worker) = own {
+                work(worker);
+            }
+        });
+        Trace { count, steps, outputs, layers }
+    }
+}
+
+/// [`Simulator::run`], once. Errors: those of [`Simulator::new`].
 pub fn run(
     network: &Network,
     samples: &Samples,
     options: GoldenOptions,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Trace, Diagnostic> {
-    let plan = Plan::new(network)?;
-    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-    let threads = if options.threads == 0 { cores() } else { options.threads };
-    let steps = samples.steps.max(1);
-    let mut outputs: Vec<Recorded> = (network.outputs.iter())
-        .map(|(name, r)| Recorded::new(name, network.stream(*r).tensor, samples.count, steps))
-        .collect();
-    let mut layers = Vec::new();
-    let mut tensors: Vec<TensorRef> = network.outputs.iter().map(|(_, r)| *r).collect();
-    if options.trace {
-        for (i, node) in network.nodes.iter().enumerate() {
-            let ports = &node.instance.interface().outputs;
-            let name = |port: &str| {
-                if ports.len() == 1 { node.name.clone() } else { format!("{}.{port}", node.name) }
-            };
-            let record = |s: &nervure_core::Stream| {
-                Recorded::new(&name(&s.name), s.tensor.clone(), samples.count, steps)
-            };
-            layers.push(ports.iter().map(record).collect::<Vec<_>>());
-            tensors.extend(
-                (0..ports.len()).map(|port| TensorRef::Output(nervure_core::network::NodeId(i), port)),
-            );
-        }
-    }
-    let chunk = samples.count.div_ceil(threads * 8).clamp(1, CHUNK);
-    let mut jobs = deal(samples.count, chunk, outputs.iter_mut().chain(layers.iter_mut().flatten()));
-    jobs.reverse();
-    let (threads, jobs, done) = (threads.min(jobs.len()), Mutex::new(jobs), AtomicUsize::new(0));
-    let work = || {
-        let mut worker = Worker::new(network, &plan, false);
-        loop {
-            let Some(mut job) = jobs.lock().expect("no worker panics while it holds the queue").pop() else {
-                return;
-            };
-            for i in 0..job.count {
-                worker.sample(samples, job.first + i, &mut |_, _, _, _| (), &mut |arena, step| {
-                    for (sink, &tensor) in job.sinks.iter_mut().zip(&tensors) {
-                        sink.write(&arena[plan.range(tensor)], step + 1 == steps);
-                    }
-                });
-            }
-            progress(done.fetch_add(job.count, Ordering::Relaxed) + job.count);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
-        work();
-    });
-    Ok(Trace { count: samples.count, steps, outputs, layers })
+    Ok(Simulator::new(network, options)?.run(samples, progress))
 }
 
 /// Cuts every recording into the parts of the chunks.
@@ -138,18 +160,18 @@ pub struct Replay<'a> {
 /// The fixed part of a [`Replay`].
 #[derive(Debug)]
 pub struct Replayer {
-    plan: Plan,
+    plan: Arc<Plan>,
 }
 
 impl Replayer {
     /// Errors: as [`run`].
     pub fn new(network: &Network) -> Result<Self, Diagnostic> {
-        Ok(Self { plan: Plan::new(network)? })
+        Ok(Self { plan: Arc::new(Plan::new(network, true)?) })
     }
 
     /// Golden models and an arena of their own.
     pub fn replay<'a>(&'a self, network: &'a Network, samples: &'a Samples) -> Replay<'a> {
-        Replay { worker: Worker::new(network, &self.plan, true), samples }
+        Replay { worker: Worker::new(network, &self.plan), samples }
     }
 }
 
@@ -157,7 +179,7 @@ impl Replay<'_> {
     /// Calls `f(layer, runner, last, inputs)` before each execution of a layer, in the order of execution. `last` is set in
     /// the last step of the sample, and always for a layer that runs once.
     pub fn visit(&mut self, sample: usize, mut f: impl FnMut(usize, &dyn Runner, bool, &[&[i64]])) {
-        self.worker.sample(self.samples, sample, &mut f, &mut |_, _| ());
+        self.worker.sample(self.samples, sample, &[], &mut f, &mut |_, _| ());
     }
 }
 

@@ -1,8 +1,10 @@
-//! Where every tensor lies in the arena, and in which steps every layer runs.
+//! Where every tensor lies, and in which steps every layer runs.
 
 use std::ops::Range;
 
-use nervure_core::{Diagnostic, Network, Rate, TensorRef};
+use nervure_core::network::NodeId;
+use nervure_core::simd::bits;
+use nervure_core::{Diagnostic, Network, Rate, TensorRef, TensorType};
 
 /// Inputs or outputs of one layer, at most (a slot of a schedule names them in eight bits).
 pub(super) const PORTS: usize = 8;
@@ -18,27 +20,73 @@ pub(super) enum When {
 #[derive(Debug)]
 pub(super) struct Layer {
     pub(super) when: When,
-    pub(super) inputs: Vec<Range<usize>>,
-    /// The network's input that it reads, where it reads nothing else and nobody else reads that.
-    pub(super) direct: Option<usize>,
-    /// Consecutive, and after every tensor of an earlier layer.
-    pub(super) outputs: Vec<Range<usize>>,
+    /// Indices of tensors.
+    pub(super) inputs: Vec<usize>,
+    /// The same; after every tensor of an earlier layer.
+    pub(super) outputs: Range<usize>,
+    /// One tensor of spikes goes in as often as the layer runs, and one tensor comes out.
+    pub(super) spikes: bool,
 }
 
-/// Everything about a network that no sample changes.
+/// Places of a tensor: one for each step at hand, or one in all where it passes once a frame.
 #[derive(Debug)]
+pub(super) struct Place {
+    pub(super) rate: Rate,
+    /// Whether it is made of spikes, and has places as bits.
+    pub(super) spikes: bool,
+    len: usize,
+    wide: usize,
+    bits: usize,
+}
+
+impl Place {
+    /// Tensors in `steps` steps.
+    pub(super) fn count(&self, steps: usize) -> usize {
+        if self.rate == Rate::Step { steps } else { 1 }
+    }
+
+    /// As integers, in step `i` of those at hand.
+    pub(super) fn wide(&self, i: usize) -> Range<usize> {
+        let start = self.wide + (self.count(i + 1) - 1) * self.len;
+        start..start + self.len
+    }
+
+    /// As bits, in step `i` of those at hand.
+    pub(super) fn bits(&self, i: usize) -> Range<usize> {
+        let words = if self.spikes { bits::words(self.len) } else { 0 };
+        let start = self.bits + (self.count(i + 1) - 1) * words;
+        start..start + words
+    }
+}
+
+/// Steps taken at a time, at most.
+const SPAN: usize = 32;
+/// Integers of all tensors in those steps, so that they stay in a processor's cache.
+const CACHED: usize = 1 << 15;
+
+/// Everything about a network that no sample changes.
+#[derive(Debug, Default)]
 pub(super) struct Plan {
-    pub(super) inputs: Vec<(Range<usize>, Rate)>,
+    /// The network's inputs, then what each layer makes.
+    pub(super) tensors: Vec<Place>,
     pub(super) layers: Vec<Layer>,
-    pub(super) arena: usize,
+    /// Steps taken at a time.
+    pub(super) span: usize,
+    /// Integers, and words of bits, in all places together.
+    pub(super) wide: usize,
+    pub(super) bits: usize,
 }
 
 impl Plan {
-    pub(super) fn new(network: &Network) -> Result<Self, Diagnostic> {
-        let mut plan = Self { inputs: Vec::new(), layers: Vec::new(), arena: 0 };
+    /// `alone`: steps are taken one by one, and every layer starts from integers.
+    pub(super) fn new(network: &Network, alone: bool) -> Result<Self, Diagnostic> {
+        let outputs = network.nodes.iter().flat_map(|n| &n.instance.interface().outputs);
+        let tensors = network.inputs.iter().map(|i| &i.tensor).chain(outputs.map(|s| &s.tensor));
+        let step: usize = tensors.filter(|t| t.rate == Rate::Step).map(TensorType::len).sum();
+        let span = if alone { 1 } else { (CACHED / step.max(1)).clamp(1, SPAN) };
+        let mut plan = Self { span, ..Self::default() };
         for input in &network.inputs {
-            let range = plan.claim(input.tensor.len());
-            plan.inputs.push((range, input.tensor.rate));
+            plan.claim(&input.tensor);
         }
         for node in &network.nodes {
             let interface = node.instance.interface();
@@ -61,37 +109,38 @@ impl Plan {
                 (false, Some(_)) => When::Last,
                 (false, None) => When::First,
             };
-            let inputs: Vec<_> = node.inputs.iter().map(|r| plan.range(*r)).collect();
-            let outputs: Vec<_> = interface.outputs.iter().map(|s| plan.claim(s.tensor.len())).collect();
+            let inputs: Vec<_> = node.inputs.iter().map(|r| plan.index(*r)).collect();
+            let start = plan.tensors.len();
+            interface.outputs.iter().for_each(|s| plan.claim(&s.tensor));
+            let outputs = start..plan.tensors.len();
             assert!(
                 inputs.len() <= PORTS && outputs.len() <= PORTS,
                 "a layer has at most {PORTS} ports a side"
             );
-            let direct = match node.inputs[..] {
-                [r @ TensorRef::Input(n)] if readers(network, r) == 1 => Some(n),
-                _ => None,
+            let fed = |x: usize| {
+                plan.tensors[x].spikes && (when != When::Every || plan.tensors[x].rate == Rate::Step)
             };
-            plan.layers.push(Layer { when, inputs, direct, outputs });
+            let spikes = !alone && outputs.len() == 1 && matches!(inputs[..], [x] if fed(x));
+            plan.layers.push(Layer { when, inputs, outputs, spikes });
         }
         Ok(plan)
     }
 
-    /// Whether one layer alone reads a network's input.
-    pub(super) fn is_direct(&self, input: usize) -> bool {
-        self.layers.iter().any(|l| l.direct == Some(input))
-    }
-
-    /// Place of a tensor in the arena.
-    pub(super) fn range(&self, r: TensorRef) -> Range<usize> {
+    /// Index of a tensor.
+    pub(super) fn index(&self, r: TensorRef) -> usize {
         match r {
-            TensorRef::Input(n) => self.inputs[n].0.clone(),
-            TensorRef::Output(id, port) => self.layers[id.0].outputs[port].clone(),
+            TensorRef::Input(n) => n,
+            TensorRef::Output(NodeId(n), port) => self.layers[n].outputs.start + port,
         }
     }
 
-    fn claim(&mut self, len: usize) -> Range<usize> {
-        self.arena += len;
-        self.arena - len..self.arena
+    fn claim(&mut self, tensor: &TensorType) {
+        let (format, rate, len) = (tensor.format, tensor.rate, tensor.len());
+        let spikes = (format.min(), format.max()) == (0, 1);
+        let place = Place { rate, spikes, len, wide: self.wide, bits: self.bits };
+        self.wide = place.wide(self.span - 1).end;
+        self.bits = place.bits(self.span - 1).end;
+        self.tensors.push(place);
     }
 
     /// Whether a tensor passes once a frame and exists only when the steps are over.
@@ -103,10 +152,4 @@ impl Plan {
             }
         }
     }
-}
-
-/// How often a tensor is read, by layers and as an output.
-fn readers(network: &Network, tensor: TensorRef) -> usize {
-    let layers = network.nodes.iter().flat_map(|n| &n.inputs);
-    layers.chain(network.outputs.iter().map(|(_, r)| r)).filter(|r| **r == tensor).count()
 }

@@ -39,6 +39,7 @@ impl Recorded {
     pub(super) fn sinks(&mut self, chunk: usize) -> Vec<Sink<'_>> {
         let n = chunk * self.frames * self.tensor.len();
         let parts: Vec<Part> = match &mut self.elements {
+            Elements::Bits { .. } => unreachable!("a recording has whole elements"),
             Elements::U8(v) => v.chunks_mut(n).map(Part::U8).collect(),
             Elements::I16(v) => v.chunks_mut(n).map(Part::I16).collect(),
             Elements::I64(v) => v.chunks_mut(n).map(Part::I64).collect(),
@@ -62,13 +63,10 @@ pub(super) struct Sink<'a> {
 }
 
 impl Sink<'_> {
-    /// Appends one tensor, at `last` steps only where it passes once a frame.
+    /// Appends one tensor.
     ///
     /// Panics when a value is outside the tensor's format: then a block's `step` is wrong, and nothing could be compared.
-    pub(super) fn write(&mut self, values: &[i64], last: bool) {
-        if self.tensor.rate == Rate::Frame && !last {
-            return;
-        }
+    pub(super) fn write(&mut self, values: &[i64]) {
         let format = self.tensor.format;
         let (min, max) = (format.min(), format.max());
         let outside = values.iter().filter(|&&v| v < min || v > max).count() > 0;

@@ -1,18 +1,48 @@
 //! One thread's runners and tensors. The inner loop of golden execution: it allocates nothing.
+//!
+//! A sample's steps are taken some at a time, layer by layer. A tensor of spikes may lie in two places, as bits and as
+//! integers: whoever reads it gets the form that it asks for, and what is not there is worked out.
 
 use std::array;
+use std::sync::Arc;
 
-use nervure_core::{Network, Rate, Runner, Samples};
+use nervure_core::simd::bits;
+use nervure_core::{Network, Packed, PackedMut, Rate, Runner, Samples};
 
-use super::plan::{PORTS, Plan, When};
+use super::plan::{PORTS, Place, Plan, When};
 
 pub(super) struct Worker<'a> {
     network: &'a Network,
-    plan: &'a Plan,
+    plan: Arc<Plan>,
     runners: Vec<Box<dyn Runner>>,
-    arena: Vec<i64>,
-    /// Network inputs that go to their layer without passing through the arena, if the samples are bytes.
-    direct: Vec<bool>,
+    /// Layers that may know a quicker way from bits: until they say no.
+    quick: Vec<bool>,
+    tensors: Tensors,
+}
+
+struct Tensors {
+    plan: Arc<Plan>,
+    wide: Vec<i64>,
+    bits: Vec<u64>,
+    /// Where each tensor of the steps at hand is.
+    has: Vec<Has>,
+}
+
+/// Forms in which a tensor is there.
+#[derive(Clone, Copy, Default)]
+struct Has {
+    wide: bool,
+    bits: bool,
+}
+
+/// What a worker is at.
+#[derive(Clone, Copy)]
+struct At<'s> {
+    samples: &'s Samples,
+    sample: usize,
+    /// The first step at hand, and their number.
+    step: usize,
+    count: usize,
 }
 
 impl std::fmt::Debug for Worker<'_> {
@@ -22,64 +52,155 @@ impl std::fmt::Debug for Worker<'_> {
 }
 
 impl<'a> Worker<'a> {
-    /// `all`: every tensor is in the arena when a layer runs, for whoever looks on.
-    pub(super) fn new(network: &'a Network, plan: &'a Plan, all: bool) -> Self {
-        let runners = network.nodes.iter().map(|n| n.instance.runner()).collect();
-        let direct = (0..plan.inputs.len()).map(|n| !all && plan.is_direct(n)).collect();
-        Self { network, plan, runners, arena: vec![0; plan.arena], direct }
+    pub(super) fn new(network: &'a Network, plan: &Arc<Plan>) -> Self {
+        Self {
+            network,
+            plan: plan.clone(),
+            runners: network.nodes.iter().map(|n| n.instance.runner()).collect(),
+            quick: plan.layers.iter().map(|layer| layer.spikes).collect(),
+            tensors: Tensors {
+                plan: plan.clone(),
+                wide: vec![0; plan.wide],
+                bits: vec![0; plan.bits],
+                has: vec![Has::default(); plan.tensors.len()],
+            },
+        }
     }
 
-    /// Executes a sample from reset: `before(layer, runner, last, inputs)` each layer, `after(arena, step)` each step.
+    /// Executes a sample from reset: `before(layer, runner, last, inputs)` each layer that does not start from bits, and
+    /// `after(n, values)` for each tensor that `wanted` has at place `n`, step by step.
     pub(super) fn sample(
         &mut self,
         samples: &Samples,
         sample: usize,
+        wanted: &[usize],
         before: &mut impl FnMut(usize, &dyn Runner, bool, &[&[i64]]),
-        after: &mut impl FnMut(&[i64], usize),
+        after: &mut impl FnMut(usize, &[i64]),
     ) {
         for runner in &mut self.runners {
             runner.reset();
         }
+        let plan = self.plan.clone();
         let steps = samples.steps.max(1);
-        for step in 0..steps {
-            let (first, last) = (step == 0, step + 1 == steps);
-            for (n, (range, rate)) in self.plan.inputs.iter().enumerate() {
-                if (first || *rate == Rate::Step) && !self.direct[n] {
-                    samples.input(self.network, n, sample, step, &mut self.arena[range.clone()]);
+        for step in (0..steps).step_by(plan.span) {
+            let count = plan.span.min(steps - step);
+            let (at, last) = (At { samples, sample, step, count }, step + count == steps);
+            for (n, input) in self.network.inputs.iter().enumerate() {
+                if step == 0 || input.tensor.rate == Rate::Step {
+                    self.tensors.has[n] = Has::default();
                 }
             }
-            for (n, (layer, runner)) in self.plan.layers.iter().zip(&mut self.runners).enumerate() {
-                let due = match layer.when {
-                    When::First => first,
-                    When::Every => true,
-                    When::Last => last,
+            for (n, layer) in plan.layers.iter().enumerate() {
+                let count = match layer.when {
+                    When::First if step > 0 => continue,
+                    When::Last if !last => continue,
+                    When::First | When::Last => 1,
+                    When::Every => count,
                 };
-                if !due {
+                if self.quick[n] && self.step_packed(n, count, at) {
                     continue;
                 }
-                let start = layer.outputs.first().map_or(self.plan.arena, |r| r.start);
-                let (earlier, mut rest) = self.arena.split_at_mut(start);
-                let mut y: [&mut [i64]; PORTS] = array::from_fn(|_| [].as_mut_slice());
-                for (slot, range) in y.iter_mut().zip(&layer.outputs) {
-                    (*slot, rest) = rest.split_at_mut(range.len());
+                for &input in &layer.inputs {
+                    self.tensors.want_wide(self.network, input, at);
                 }
-                let y = &mut y[..layer.outputs.len()];
-                if let Some(n) = layer.direct.filter(|n| self.direct[*n]) {
-                    let bytes = samples.bytes(self.network, n, sample, step);
-                    if bytes.is_some_and(|x| runner.step_bytes(x, y)) {
-                        continue;
-                    }
-                    samples.input(self.network, n, sample, step, &mut earlier[layer.inputs[0].clone()]);
+                let runner = &mut self.runners[n];
+                for i in 0..count {
+                    let last = layer.when != When::Every || (last && i + 1 == count);
+                    self.tensors.with(n, i, |x, y| {
+                        before(n, runner.as_ref(), last, x);
+                        runner.step(x, y);
+                    });
                 }
-                let mut x: [&[i64]; PORTS] = [&[]; PORTS];
-                for (slot, range) in x.iter_mut().zip(&layer.inputs) {
-                    *slot = &earlier[range.clone()];
-                }
-                let x = &x[..layer.inputs.len()];
-                before(n, runner.as_ref(), last || layer.when != When::Every, x);
-                runner.step(x, y);
             }
-            after(&self.arena, step);
+            for (n, &tensor) in wanted.iter().enumerate() {
+                let place = &plan.tensors[tensor];
+                if last || place.rate == Rate::Step {
+                    self.tensors.want_wide(self.network, tensor, at);
+                    let count = place.count(at.count);
+                    (0..count).for_each(|i| after(n, &self.tensors.wide[place.wide(i)]));
+                }
+            }
         }
+    }
+
+    /// Layer `n` from bits, where it knows the way.
+    fn step_packed(&mut self, n: usize, count: usize, at: At) -> bool {
+        let layer = &self.plan.layers[n];
+        let (input, output) = (layer.inputs[0], layer.outputs.start);
+        self.tensors.want_bits(self.network, input, at);
+        let all = |place: &Place| place.bits(0).start..place.bits(place.count(count) - 1).end;
+        let from = all(&self.plan.tensors[input]);
+        let to = &self.plan.tensors[output];
+        let done = if to.spikes {
+            let to = all(to);
+            let (earlier, later) = self.tensors.bits.split_at_mut(to.start);
+            let y = PackedMut::Bits(&mut later[..to.len()]);
+            self.runners[n].step_packed(count, Packed::Bits(&earlier[from]), y)
+        } else if to.count(count) == 1 {
+            let x = Packed::Bits(&self.tensors.bits[from]);
+            self.runners[n].step_packed(count, x, PackedMut::Wide(&mut self.tensors.wide[to.wide(0)]))
+        } else {
+            false
+        };
+        self.tensors.has[output] = Has { wide: !to.spikes, bits: to.spikes };
+        self.quick[n] = done;
+        done
+    }
+}
+
+impl Tensors {
+    /// Makes a tensor be there as integers.
+    fn want_wide(&mut self, network: &Network, tensor: usize, at: At) {
+        let (place, has) = (&self.plan.tensors[tensor], &mut self.has[tensor]);
+        if has.wide {
+            return;
+        }
+        for i in 0..place.count(at.count) {
+            let wide = &mut self.wide[place.wide(i)];
+            if has.bits {
+                bits::unpack(&self.bits[place.bits(i)], wide);
+            } else {
+                at.samples.input(network, tensor, at.sample, at.step + i, wide);
+            }
+        }
+        has.wide = true;
+    }
+
+    /// Makes a tensor of spikes be there as bits.
+    fn want_bits(&mut self, network: &Network, tensor: usize, at: At) {
+        let (place, has) = (&self.plan.tensors[tensor], &mut self.has[tensor]);
+        if has.bits {
+            return;
+        }
+        for i in 0..place.count(at.count) {
+            let (wide, bits) = (&mut self.wide[place.wide(i)], &mut self.bits[place.bits(i)]);
+            if has.wide {
+                bits::pack(wide, bits);
+            } else if !at.samples.bits(network, tensor, at.sample, at.step + i, bits) {
+                at.samples.input(network, tensor, at.sample, at.step + i, wide);
+                bits::pack(wide, bits);
+            }
+        }
+        has.bits = true;
+    }
+
+    /// The inputs and outputs of layer `n` in step `i` of those at hand, all as integers.
+    fn with(&mut self, n: usize, i: usize, step: impl FnOnce(&[&[i64]], &mut [&mut [i64]])) {
+        let (plan, layer) = (&self.plan, &self.plan.layers[n]);
+        let outputs = &plan.tensors[layer.outputs.clone()];
+        let mut at = outputs.first().map_or(plan.wide, |t| t.wide(0).start);
+        let (earlier, mut rest) = self.wide.split_at_mut(at);
+        let mut x: [&[i64]; PORTS] = [&[]; PORTS];
+        for (slot, &input) in x.iter_mut().zip(&layer.inputs) {
+            *slot = &earlier[plan.tensors[input].wide(i)];
+        }
+        let mut y: [&mut [i64]; PORTS] = array::from_fn(|_| [].as_mut_slice());
+        for (slot, output) in y.iter_mut().zip(outputs) {
+            let place = output.wide(i);
+            let (own, later) = rest[place.start - at..].split_at_mut(place.len());
+            (*slot, rest, at) = (own, later, place.end);
+        }
+        step(&x[..layer.inputs.len()], &mut y[..outputs.len()]);
+        self.has[layer.outputs.clone()].fill(Has { wide: true, bits: false });
     }
 }

@@ -1,20 +1,26 @@
 //! The definition: what a step computes, in plain integers, and which slots it takes.
 
-use nervure_core::simd::nonzero::Element;
-use nervure_core::{Runner, Schedule};
+use nervure_core::simd::bits;
+use nervure_core::{Packed, PackedMut, Runner, Schedule};
 use std::cell::OnceCell;
 
 use super::sums::{self, Sums};
+use super::tables::Tables;
 use super::{Params, Values, hardware};
 
 /// State of the golden model.
 pub(crate) struct State {
-    /// Synapses in the narrowest integers that hold every current.
-    synapses: Synapses,
+    /// Synapses in the narrowest integers that hold every current; made when they are needed, as those below.
+    synapses: OnceCell<Synapses>,
+    /// The same for spikes as bits, where that can be.
+    tables: OnceCell<Option<Tables>>,
+    /// Bits of a current.
+    current: u8,
     /// The currents, as the neuron takes them.
     wide: Vec<i64>,
-    /// Outputs of the step before; zero in the first step.
+    /// Outputs of the step before, and those of them that are spikes; zero in the first step.
     previous: Vec<i64>,
+    spikes: Vec<u64>,
     /// A step of this sample has been.
     started: bool,
     /// Worked out when it is asked for: a run that only wants answers does not.
@@ -66,23 +72,36 @@ enum Synapses {
     Widest(Sums<i64, i64>),
 }
 
+impl Synapses {
+    fn new(p: &Params, current: u8) -> Self {
+        let element = p.element().bits;
+        if current <= 16 && element < 16 && sums::small(p) {
+            Self::Small(Sums::new(p, |w| w as i8, |v| v as i16))
+        } else if current <= 16 && element < 16 {
+            Self::Narrow(Sums::new(p, |w| w as i16, |v| v as i16))
+        } else if current <= 32 && element < 32 {
+            Self::Wide(Sums::new(p, |w| w as i32, |v| v as i32))
+        } else {
+            Self::Widest(Sums::new(p, |w| w, |v| v))
+        }
+    }
+}
+
 impl State {
     pub(super) fn new(p: &Params) -> Self {
         let neuron = p.neuron().expect("the interface was checked");
-        let (current, element) = (neuron.interface().inputs[0].tensor.format.bits, p.element().bits);
-        let synapses = if current <= 16 && element < 16 && sums::small(p) {
-            Synapses::Small(Sums::new(p, |w| w as i8, |v| v as i16))
-        } else if current <= 16 && element < 16 {
-            Synapses::Narrow(Sums::new(p, |w| w as i16, |v| v as i16))
-        } else if current <= 32 && element < 32 {
-            Synapses::Wide(Sums::new(p, |w| w as i32, |v| v as i32))
-        } else {
-            Synapses::Widest(Sums::new(p, |w| w, |v| v))
-        };
-        let neuron = neuron.runner();
         let previous = vec![0; if p.recurrent.is_some() { p.neurons() } else { 0 }];
-        let (wide, time) = (vec![0; p.neurons()], OnceCell::new());
-        Self { synapses, wide, previous, started: false, time, neuron }
+        Self {
+            synapses: OnceCell::new(),
+            tables: OnceCell::new(),
+            current: neuron.interface().inputs[0].tensor.format.bits,
+            wide: vec![0; p.neurons()],
+            spikes: vec![0; bits::words(previous.len())],
+            previous,
+            started: false,
+            time: OnceCell::new(),
+            neuron: neuron.runner(),
+        }
     }
 
     pub(super) fn reset(&mut self) {
@@ -91,9 +110,10 @@ impl State {
         self.started = false;
     }
 
-    pub(super) fn step<E: Element>(&mut self, x: &[E], y: &mut [&mut [i64]]) {
+    pub(super) fn step(&mut self, p: &Params, x: &[i64], y: &mut [&mut [i64]]) {
         let (started, previous, wide) = (self.started, &self.previous[..], &mut self.wide[..]);
-        match &mut self.synapses {
+        self.synapses.get_or_init(|| Synapses::new(p, self.current));
+        match self.synapses.get_mut().expect("they were made") {
             Synapses::Small(sums) => sums.integrate(started, x, previous, wide),
             Synapses::Narrow(sums) => sums.integrate(started, x, previous, wide),
             Synapses::Wide(sums) => sums.integrate(started, x, previous, wide),
@@ -103,6 +123,27 @@ impl State {
         let kept = self.previous.len();
         self.previous.copy_from_slice(&y[0][..kept]);
         self.started = true;
+    }
+
+    pub(super) fn step_packed(&mut self, p: &Params, steps: usize, x: Packed, y: PackedMut) -> bool {
+        self.tables.get_or_init(|| Tables::new(p, self.current));
+        let (Some(Some(tables)), Packed::Bits(x), PackedMut::Bits(y)) = (self.tables.get_mut(), x, y) else {
+            return false;
+        };
+        // All steps at once, unless a step needs the spikes of the one before.
+        let passes = if p.recurrent.is_some() { steps } else { 1 };
+        let (many_x, many_y) = (x.len() / passes, y.len() / passes);
+        for (x, y) in x.chunks(many_x).zip(y.chunks_mut(many_y)) {
+            bits::pack(&self.previous, &mut self.spikes);
+            let steps = steps / passes;
+            let current = Packed::Short(tables.integrate(self.started, steps, x, &self.spikes));
+            if !self.neuron.step_packed(steps, current, PackedMut::Bits(y)) {
+                return false;
+            }
+            bits::unpack(y, &mut self.previous);
+            self.started = true;
+        }
+        true
     }
 
     /// One slot to load a beat; row passes for what is in it; then the firing pass.

@@ -9,9 +9,10 @@ mod hardware;
 mod rows;
 mod samples;
 mod sums;
+mod tables;
 
 use nervure_core::block::{Area, Block, Body, Interface, Rng};
-use nervure_core::{Diagnostic, Instance, QType, Schedule, Target, Tensor, TensorType};
+use nervure_core::{Diagnostic, Instance, Packed, PackedMut, QType, Schedule, Target, Tensor, TensorType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -106,6 +107,14 @@ impl Params {
         bias.chain(self.recurrent_bias.iter().flat_map(|b| rows::split(self, b, true, rows::MAX))).collect()
     }
 
+    /// What the current of each neuron begins with, in the first step of a sample and in others.
+    fn start(&self) -> [Vec<i64>; 2] {
+        let bias = |t: &Option<Tensor>, i: usize| t.as_ref().map_or(0, |t| t.data[i]);
+        let first: Vec<i64> = (0..self.neurons()).map(|i| bias(&self.bias, i)).collect();
+        let later = first.iter().enumerate().map(|(i, b)| b + bias(&self.recurrent_bias, i)).collect();
+        [first, later]
+    }
+
     /// Format of an element of a beat: of the input and, with recurrence, of the output.
     fn element(&self) -> QType {
         let x = self.input.format;
@@ -185,13 +194,12 @@ impl Block for Spiking {
         s.reset();
     }
 
-    fn step(_: &Params, s: &mut golden::State, x: &[&[i64]], y: &mut [&mut [i64]]) {
-        s.step(x[0], y);
+    fn step(p: &Params, s: &mut golden::State, x: &[&[i64]], y: &mut [&mut [i64]]) {
+        s.step(p, x[0], y);
     }
 
-    fn step_bytes(_: &Params, s: &mut golden::State, x: &[u8], y: &mut [&mut [i64]]) -> bool {
-        s.step(x, y);
-        true
+    fn step_packed(p: &Params, s: &mut golden::State, steps: usize, x: Packed, y: PackedMut) -> bool {
+        s.step_packed(p, steps, x, y)
     }
 
     fn body(p: &Params) -> Body {

@@ -4,13 +4,13 @@
 
 use std::ops::{Add, AddAssign, Mul};
 
-use nervure_core::simd::nonzero::{self, Element};
+use nervure_core::simd::nonzero;
 use nervure_core::{Tensor, vectorised};
 
 use super::Params;
 
 /// Neurons that are summed at once: their number is filled up to whole blocks.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 /// Rows that are added to each other before they are added to a sum.
 const ROWS: usize = 8;
 /// Inputs that are listed at once, at most.
@@ -50,13 +50,10 @@ where
 {
     pub(super) fn new(p: &Params, weight: fn(i64) -> W, narrow: fn(i64) -> T) -> Self {
         let n = p.neurons();
-        let bias = |t: &Option<Tensor>, i: usize| t.as_ref().map_or(0, |t| t.data[i]);
-        let first: Vec<i64> = (0..n).map(|i| bias(&p.bias, i)).collect();
-        let later: Vec<i64> = (0..n).map(|i| first[i] + bias(&p.recurrent_bias, i)).collect();
         Self {
             inputs: Rows::new(Some(&p.weights), weight),
             recurrent: Rows::new(p.recurrent.as_ref(), weight),
-            start: [first, later].map(|bias| blocks(&bias, narrow)),
+            start: p.start().map(|start| blocks(&start, narrow)),
             current: blocks(&vec![0; n], narrow),
             events: vec![0; p.input.len().max(n).min(PART) + nonzero::SLACK],
             narrow,
@@ -64,13 +61,7 @@ where
     }
 
     /// The currents of a step are left in `wide`.
-    pub(super) fn integrate<E: Element>(
-        &mut self,
-        started: bool,
-        x: &[E],
-        previous: &[i64],
-        wide: &mut [i64],
-    ) {
+    pub(super) fn integrate(&mut self, started: bool, x: &[i64], previous: &[i64], wide: &mut [i64]) {
         let Self { inputs, recurrent, start, current, events, narrow } = self;
         current.copy_from_slice(&start[usize::from(started)]);
         inputs.add(x, events, *narrow, current);
@@ -103,7 +94,7 @@ impl<W: Copy + Default + Add<Output = W>> Rows<W> {
     }
 
     /// Adds the row of every input that is not zero, as often as its value says.
-    fn add<T, E: Element>(&self, x: &[E], events: &mut [u16], narrow: fn(i64) -> T, sums: &mut [[T; BLOCK]])
+    fn add<T>(&self, x: &[i64], events: &mut [u16], narrow: fn(i64) -> T, sums: &mut [[T; BLOCK]])
     where
         T: Copy + AddAssign + Mul<Output = T> + From<W>,
     {
@@ -150,19 +141,18 @@ where
 
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
-fn add_multiples<W, T, E>(
+fn add_multiples<W, T>(
     rows: &[[W; BLOCK]],
     events: &[u16],
-    x: &[E],
+    x: &[i64],
     narrow: fn(i64) -> T,
     sum: &mut [T; BLOCK],
 ) where
     W: Copy,
     T: Copy + AddAssign + Mul<Output = T> + From<W>,
-    E: Element,
 {
     for &event in events {
-        let (row, value) = (&rows[usize::from(event)], narrow(x[usize::from(event)].into()));
+        let (row, value) = (&rows[usize::from(event)], narrow(x[usize::from(event)]));
         for i in 0..BLOCK {
             sum[i] += T::from(row[i]) * value;
         }
@@ -170,7 +160,7 @@ fn add_multiples<W, T, E>(
 }
 
 /// `values`, filled up with zeros to whole blocks.
-fn blocks<T: Copy + Default>(values: &[i64], narrow: fn(i64) -> T) -> Vec<[T; BLOCK]> {
+pub(super) fn blocks<T: Copy + Default>(values: &[i64], narrow: fn(i64) -> T) -> Vec<[T; BLOCK]> {
     let mut blocks = vec![[T::default(); BLOCK]; values.len().div_ceil(BLOCK)];
     blocks.as_flattened_mut().iter_mut().zip(values).for_each(|(b, v)| *b = narrow(*v));
     blocks

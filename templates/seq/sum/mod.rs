@@ -3,7 +3,9 @@
 use nervure_core::block::{Area, Block, Body, Interface, Rng, Template};
 use nervure_core::kernel::{Builder, Kernel};
 use nervure_core::num::Overflow;
-use nervure_core::{Diagnostic, QType, Rate, Schedule, Target, TensorType, Timing};
+use nervure_core::{
+    Diagnostic, Packed, PackedMut, QType, Rate, Schedule, Target, TensorType, Timing, vectorised,
+};
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -122,6 +124,24 @@ impl Block for Sum {
             *sum = p.sum().saturate(*sum + x);
         }
         y[0].copy_from_slice(sums);
+    }
+
+    fn step_packed(p: &Params, sums: &mut Vec<i64>, steps: usize, x: Packed, y: PackedMut) -> bool {
+        let (Packed::Bits(words), PackedMut::Wide(y)) = (x, y) else { return false };
+        let max = p.sum().max();
+        vectorised(
+            #[inline(always)]
+            || {
+                for words in words.chunks(words.len() / steps) {
+                    for (sums, word) in sums.chunks_mut(64).zip(words) {
+                        let bit = |i| (word >> i & 1) as i64;
+                        sums.iter_mut().enumerate().for_each(|(i, sum)| *sum = max.min(*sum + bit(i)));
+                    }
+                }
+            },
+        );
+        y.copy_from_slice(sums);
+        true
     }
 
     fn body(p: &Params) -> Body {

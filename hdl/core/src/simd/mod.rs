@@ -1,8 +1,9 @@
 //! Loops compiled once for each generation of vector instructions, and chosen when the program runs.
 //!
-//! A loop is written as a loop over slices, and the compiler vectorises it; the one that it cannot is in [`nonzero`].
+//! A loop is written as a loop over slices, and the compiler vectorises it; those that it cannot are in [`bits`] and [`nonzero`].
 //! Deliberately absent: vector types.
 
+pub mod bits;
 pub mod nonzero;
 
 use fearless_simd::{Level, dispatch};

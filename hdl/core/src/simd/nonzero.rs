@@ -7,26 +7,23 @@ use fearless_simd::Level;
 /// Elements that [`list`] writes beyond those it counts, at most.
 pub const SLACK: usize = 64;
 
-/// An element that is zero or not.
-pub trait Element: Copy + Into<i64> {
-    /// [`list`], for processors with AVX-512; nothing for others.
-    fn packed(x: &[Self], places: &mut [u16]) -> Option<(usize, bool)>;
-}
-
 /// Writes the places of elements that are not zero to `places`, in order; how many there are, and whether all of them are 1.
 ///
 /// Panics beyond 65536 elements, and when `places` has not [`SLACK`] more elements than `x`.
-pub fn list<E: Element>(x: &[E], places: &mut [u16]) -> (usize, bool) {
+pub fn list(x: &[i64], places: &mut [u16]) -> (usize, bool) {
     assert!(x.len() <= 1 << 16 && places.len() >= x.len() + SLACK, "there is room for every place");
-    E::packed(x, places).unwrap_or_else(|| plain(x, places))
+    #[cfg(target_arch = "x86_64")]
+    if let Some(avx512) = Level::new().as_avx512() {
+        return packed::words(avx512, x, places);
+    }
+    plain(x, places)
 }
 
-fn plain<E: Element>(x: &[E], places: &mut [u16]) -> (usize, bool) {
+fn plain(x: &[i64], places: &mut [u16]) -> (usize, bool) {
     let (mut count, mut seen) = (0, 0);
     for (n, chunk) in x.chunks(64).enumerate() {
         let mut bits = 0u64;
         for (i, &v) in chunk.iter().enumerate() {
-            let v: i64 = v.into();
             bits |= u64::from(v != 0) << i;
             seen |= v;
         }
@@ -39,31 +36,13 @@ fn plain<E: Element>(x: &[E], places: &mut [u16]) -> (usize, bool) {
     (count, seen & !1 == 0)
 }
 
-impl Element for u8 {
-    fn packed(x: &[Self], places: &mut [u16]) -> Option<(usize, bool)> {
-        #[cfg(target_arch = "x86_64")]
-        return Level::new().as_avx512().map(|avx512| packed::bytes(avx512, x, places));
-        #[cfg(not(target_arch = "x86_64"))]
-        None
-    }
-}
-
-impl Element for i64 {
-    fn packed(x: &[Self], places: &mut [u16]) -> Option<(usize, bool)> {
-        #[cfg(target_arch = "x86_64")]
-        return Level::new().as_avx512().map(|avx512| packed::words(avx512, x, places));
-        #[cfg(not(target_arch = "x86_64"))]
-        None
-    }
-}
-
 #[cfg(target_arch = "x86_64")]
 mod packed {
     use fearless_simd::{SimdBase, SimdFrom, kernel, u8x64, u16x32, u64x8};
     use std::arch::x86_64::{
         __m512i, _mm512_add_epi16, _mm512_castsi512_si256, _mm512_cvtepu8_epi16, _mm512_extracti64x4_epi64,
-        _mm512_maskz_compress_epi8, _mm512_or_si512, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi64,
-        _mm512_setzero_si512, _mm512_test_epi8_mask, _mm512_test_epi64_mask,
+        _mm512_maskz_compress_epi8, _mm512_or_si512, _mm512_set1_epi16, _mm512_set1_epi64,
+        _mm512_setzero_si512, _mm512_test_epi64_mask,
     };
 
     /// 0 to 63.
@@ -76,23 +55,6 @@ mod packed {
         }
         lanes
     };
-
-    kernel!(
-        pub(super) fn bytes(avx512: Avx512, x: &[u8], places: &mut [u16]) -> (usize, bool) {
-            let (mut count, mut seen) = (0, _mm512_setzero_si512());
-            for (n, chunk) in x.chunks(64).enumerate() {
-                let mut whole = [0; 64];
-                let chunk = chunk.first_chunk::<64>().unwrap_or_else(|| {
-                    whole[..chunk.len()].copy_from_slice(chunk);
-                    &whole
-                });
-                let v: __m512i = u8x64::from_slice(avx512, chunk).into();
-                seen = _mm512_or_si512(seen, v);
-                count += write(avx512, _mm512_test_epi8_mask(v, v), 64 * n, &mut places[count..]);
-            }
-            (count, _mm512_test_epi8_mask(seen, _mm512_set1_epi8(!1)) == 0)
-        }
-    );
 
     kernel!(
         pub(super) fn words(avx512: Avx512, x: &[i64], places: &mut [u16]) -> (usize, bool) {
@@ -140,11 +102,10 @@ mod tests {
         for round in 0..400 {
             let n = [0, 1, 7, 8, 63, 64, 65, 130, 784][round % 9];
             let (share, largest) = (rng.random_range(0..=100), [1, 1, 2, 255][round % 4]);
-            let value = |_| if rng.random_range(0..100) < share { rng.random_range(1..=largest) } else { 0 };
-            let bytes: Vec<u8> = (0..n).map(value).collect();
+            let mut value =
+                |_| if rng.random_range(0..100) < share { rng.random_range(1..=largest) } else { 0 };
             let sign = if round % 8 < 4 { 1 } else { -1 };
-            let words: Vec<i64> =
-                bytes.iter().map(|v| sign * (i64::from(*v) << (40 * (round % 2)))).collect();
+            let words: Vec<i64> = (0..n).map(|n| sign * (value(n) << (40 * (round % 2)))).collect();
             let places = |f: &dyn Fn(&mut [u16]) -> (usize, bool)| {
                 let mut places = vec![0; n + SLACK];
                 let (count, ones) = f(&mut places);
@@ -154,9 +115,6 @@ mod tests {
                 let places = (0..n as u16).filter(|i| v[usize::from(*i)] != 0).collect::<Vec<_>>();
                 (places, v.iter().all(|v| [0, 1].contains(v)))
             };
-            let wide: Vec<i64> = bytes.iter().map(|v| (*v).into()).collect();
-            assert_eq!(places(&|p| list(&bytes, p)), exact(&wide));
-            assert_eq!(places(&|p| plain(&bytes, p)), exact(&wide));
             assert_eq!(places(&|p| list(&words, p)), exact(&words));
             assert_eq!(places(&|p| plain(&words, p)), exact(&words));
         }

@@ -44,7 +44,7 @@ fn frames_and_steps() {
     write_npz(&path, &[array("x", &[1, 3, 2], vec![0, 1, 1, 0, 1, 1])]).expect("written");
     let read = samples(&path, &step).expect("samples");
     assert_eq!((read.count, read.steps, read.labels.is_none()), (1, 3, true));
-    assert_eq!(read.inputs, [Elements::U8(vec![0, 1, 1, 0, 1, 1])]);
+    assert_eq!(read.inputs, [Elements::bits(&[0, 1, 1, 0, 1, 1])]);
 }
 
 #[test]
