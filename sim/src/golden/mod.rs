@@ -8,6 +8,7 @@ mod record;
 mod score;
 mod worker;
 
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -150,6 +151,49 @@ impl Replayer {
     /// Golden models and an arena of their own.
     pub fn replay<'a>(&'a self, network: &'a Network, samples: &'a Samples) -> Replay<'a> {
         Replay { worker: Worker::new(network, &self.plan, true), samples }
+    }
+}
+
+impl Replayer {
+    /// Golden models that are moved step by step, by whoever makes the inputs as they go.
+    pub fn stepper<'a>(&'a self, network: &'a Network) -> Stepper<'a> {
+        let place = |n| self.plan.range(TensorRef::Input(n));
+        let inputs = (0..network.inputs.len()).map(place).collect();
+        let outputs = network.outputs.iter().map(|(_, r)| self.plan.range(*r)).collect();
+        Stepper { worker: Worker::new(network, &self.plan, true), inputs, outputs, first: true }
+    }
+}
+
+/// A network that is moved step by step.
+#[derive(Debug)]
+pub struct Stepper<'a> {
+    worker: Worker<'a>,
+    inputs: Vec<Range<usize>>,
+    outputs: Vec<Range<usize>>,
+    first: bool,
+}
+
+impl Stepper<'_> {
+    /// Begins a sample.
+    pub fn reset(&mut self) {
+        self.worker.reset();
+        self.first = true;
+    }
+
+    /// Input `n`, to be written before a step.
+    pub fn input(&mut self, n: usize) -> &mut [i64] {
+        self.worker.tensor_mut(self.inputs[n].clone())
+    }
+
+    /// One step; `last` in the last of a sample.
+    pub fn step(&mut self, last: bool) {
+        self.worker.layers(self.first, last, None, &mut |_, _, _, _| ());
+        self.first = false;
+    }
+
+    /// Output `n`, as the last step left it.
+    pub fn output(&self, n: usize) -> &[i64] {
+        self.worker.tensor(self.outputs[n].clone())
     }
 }
 

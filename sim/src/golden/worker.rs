@@ -37,9 +37,7 @@ impl<'a> Worker<'a> {
         before: &mut impl FnMut(usize, &dyn Runner, bool, &[&[i64]]),
         after: &mut impl FnMut(&[i64], usize),
     ) {
-        for runner in &mut self.runners {
-            runner.reset();
-        }
+        self.reset();
         let steps = samples.steps.max(1);
         for step in 0..steps {
             let (first, last) = (step == 0, step + 1 == steps);
@@ -48,38 +46,68 @@ impl<'a> Worker<'a> {
                     samples.input(self.network, n, sample, step, &mut self.arena[range.clone()]);
                 }
             }
-            for (n, (layer, runner)) in self.plan.layers.iter().zip(&mut self.runners).enumerate() {
-                let due = match layer.when {
-                    When::First => first,
-                    When::Every => true,
-                    When::Last => last,
-                };
-                if !due {
+            self.layers(first, last, Some((samples, sample, step)), before);
+            after(&self.arena, step);
+        }
+    }
+
+    /// Runners as at the start of a sample.
+    pub(super) fn reset(&mut self) {
+        for runner in &mut self.runners {
+            runner.reset();
+        }
+    }
+
+    /// A tensor, as the last step left it.
+    pub(super) fn tensor(&self, range: std::ops::Range<usize>) -> &[i64] {
+        &self.arena[range]
+    }
+
+    /// A tensor, to be written before a step.
+    pub(super) fn tensor_mut(&mut self, range: std::ops::Range<usize>) -> &mut [i64] {
+        &mut self.arena[range]
+    }
+
+    /// One step of every layer that is due. `samples`: where inputs are that do not pass through the arena.
+    pub(super) fn layers(
+        &mut self,
+        first: bool,
+        last: bool,
+        samples: Option<(&Samples, usize, usize)>,
+        before: &mut impl FnMut(usize, &dyn Runner, bool, &[&[i64]]),
+    ) {
+        for (n, (layer, runner)) in self.plan.layers.iter().zip(&mut self.runners).enumerate() {
+            let due = match layer.when {
+                When::First => first,
+                When::Every => true,
+                When::Last => last,
+            };
+            if !due {
+                continue;
+            }
+            let start = layer.outputs.first().map_or(self.plan.arena, |r| r.start);
+            let (earlier, mut rest) = self.arena.split_at_mut(start);
+            let mut y: [&mut [i64]; PORTS] = array::from_fn(|_| [].as_mut_slice());
+            for (slot, range) in y.iter_mut().zip(&layer.outputs) {
+                (*slot, rest) = rest.split_at_mut(range.len());
+            }
+            let y = &mut y[..layer.outputs.len()];
+            if let Some((samples, sample, step)) = samples
+                && let Some(n) = layer.direct.filter(|n| self.direct[*n])
+            {
+                let bytes = samples.bytes(self.network, n, sample, step);
+                if bytes.is_some_and(|x| runner.step_bytes(x, y)) {
                     continue;
                 }
-                let start = layer.outputs.first().map_or(self.plan.arena, |r| r.start);
-                let (earlier, mut rest) = self.arena.split_at_mut(start);
-                let mut y: [&mut [i64]; PORTS] = array::from_fn(|_| [].as_mut_slice());
-                for (slot, range) in y.iter_mut().zip(&layer.outputs) {
-                    (*slot, rest) = rest.split_at_mut(range.len());
-                }
-                let y = &mut y[..layer.outputs.len()];
-                if let Some(n) = layer.direct.filter(|n| self.direct[*n]) {
-                    let bytes = samples.bytes(self.network, n, sample, step);
-                    if bytes.is_some_and(|x| runner.step_bytes(x, y)) {
-                        continue;
-                    }
-                    samples.input(self.network, n, sample, step, &mut earlier[layer.inputs[0].clone()]);
-                }
-                let mut x: [&[i64]; PORTS] = [&[]; PORTS];
-                for (slot, range) in x.iter_mut().zip(&layer.inputs) {
-                    *slot = &earlier[range.clone()];
-                }
-                let x = &x[..layer.inputs.len()];
-                before(n, runner.as_ref(), last || layer.when != When::Every, x);
-                runner.step(x, y);
+                samples.input(self.network, n, sample, step, &mut earlier[layer.inputs[0].clone()]);
             }
-            after(&self.arena, step);
+            let mut x: [&[i64]; PORTS] = [&[]; PORTS];
+            for (slot, range) in x.iter_mut().zip(&layer.inputs) {
+                *slot = &earlier[range.clone()];
+            }
+            let x = &x[..layer.inputs.len()];
+            before(n, runner.as_ref(), last || layer.when != When::Every, x);
+            runner.step(x, y);
         }
     }
 }
