@@ -17,5 +17,5 @@ pub mod verilate;
 pub use cache::Cache;
 pub use cosim::{Bench, CosimOptions, Report, SampleCycles, Subject, cosim};
 pub use golden::{GoldenOptions, Trace};
-pub use predict::{Deadlock, Prediction, predict};
+pub use predict::{Deadlock, Prediction, predict, predict_steps};
 pub use tool::{MissingTool, Toolbox};

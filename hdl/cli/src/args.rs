@@ -88,6 +88,9 @@ pub(crate) struct BuildArgs {
     /// Samples for golden model and co-simulation [default: samples.npz beside the network, else noise].
     #[arg(long, value_name = "X.npz")]
     pub(crate) input: Option<PathBuf>,
+    /// Plant to close the loop with [default: plant.yaml beside the network, unless samples are named].
+    #[arg(long, value_name = "PLANT.yaml", conflicts_with = "input")]
+    pub(crate) plant: Option<PathBuf>,
     /// Samples to co-simulate; 0 for all.
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(crate) samples: usize,
@@ -110,6 +113,9 @@ pub(crate) struct RunArgs {
     /// Samples [default: samples.npz beside the network].
     #[arg(long, value_name = "X.npz")]
     pub(crate) input: Option<PathBuf>,
+    /// Plant to close the loop with [default: plant.yaml beside the network, unless samples are named].
+    #[arg(long, value_name = "PLANT.yaml", conflicts_with = "input")]
+    pub(crate) plant: Option<PathBuf>,
     /// Write one array per output stream.
     #[arg(short, long, value_name = "Y.npz")]
     pub(crate) output: Option<PathBuf>,
@@ -132,6 +138,9 @@ pub(crate) struct VerifyArgs {
     /// Samples [default: those of the build].
     #[arg(long, value_name = "X.npz")]
     pub(crate) input: Option<PathBuf>,
+    /// Plant to close the loop with [default: plant.yaml of the build, unless samples are named].
+    #[arg(long, value_name = "PLANT.yaml", conflicts_with = "input")]
+    pub(crate) plant: Option<PathBuf>,
     /// Samples to simulate; 0 for all.
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(crate) samples: usize,

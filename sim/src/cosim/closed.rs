@@ -102,7 +102,7 @@ pub fn close(bench: &Bench, subject: &Subject, l: &Loop, options: &ClosedOptions
         let simulation = Simulation { bench, subject, l, model: &model, rtl: &rtl, count };
         let Some(outcome) = simulation.run(pass, run, &mut closed)? else { return Ok(None) };
         if pass == Pass::ClosedLoop {
-            closed.judge(cycles(subject, l, &outcome), options);
+            closed.judge(cycles(subject, l, &outcome), l.plant.steps, options);
         }
     }
     Ok(Some(closed))
@@ -209,13 +209,12 @@ fn cycles(subject: &Subject, l: &Loop, outcome: &Outcome) -> Vec<SampleCycles> {
 }
 
 impl Closed {
-    fn judge(&mut self, steps: Vec<SampleCycles>, options: &ClosedOptions) {
-        let of = self.report.samples;
-        let per_episode = options.predicted.as_ref().map_or(steps.len(), Vec::len) / of.max(1);
-        let worst = steps.iter().map(|c| c.count()).enumerate().max_by_key(|&(n, c)| (c, std::cmp::Reverse(n)));
-        self.worst = worst.map(|(n, c)| (n / per_episode.max(1), n % per_episode.max(1), c));
-        self.missed = steps.iter().filter(|c| c.count() > options.deadline).count();
-        self.report.sample_cycles = steps;
+    fn judge(&mut self, cycles: Vec<SampleCycles>, steps: usize, options: &ClosedOptions) {
+        let lengths = cycles.iter().map(|c| c.count()).enumerate();
+        let worst = lengths.max_by_key(|&(n, c)| (c, std::cmp::Reverse(n)));
+        self.worst = worst.map(|(n, c)| (n / steps, n % steps, c));
+        self.missed = cycles.iter().filter(|c| c.count() > options.deadline).count();
+        self.report.sample_cycles = cycles;
         self.report.compare_cycles(options.predicted.as_deref());
     }
 }

@@ -23,6 +23,16 @@ pub struct Recording {
     pub states: Vec<Vec<i64>>,
 }
 
+impl Recording {
+    /// The first `count` episodes.
+    #[must_use]
+    pub fn take(&self, count: usize) -> Self {
+        let samples = self.samples.take(count);
+        let len = samples.count * samples.steps;
+        Self { samples, states: self.states.iter().map(|s| s[..len].to_vec()).collect() }
+    }
+}
+
 /// Closes the loop of `plant` and the golden model of `network`, for the first `episodes` episodes. `progress` hears how many
 /// are done.
 ///

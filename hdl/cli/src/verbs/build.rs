@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use nervure_core::ident::ident;
 use nervure_core::{Samples, Target};
+use nervure_sim::cosim::Closed;
 use nervure_sim::golden::{self, GoldenOptions, Trace};
 use nervure_sim::lint::{LintFinding, lint};
 use nervure_sim::synth::{Synthesis, script, synth};
@@ -14,6 +15,7 @@ use nervure_sim::{
 };
 use serde_json::{Value, json};
 
+use super::closed::{self, Closing};
 use super::summary;
 use crate::args::BuildArgs;
 use crate::compile::{Compiled, arrays, network_file, noise, samples_beside};
@@ -28,6 +30,8 @@ struct Input {
     /// Bytes of the file; nothing for noise.
     bytes: Option<Vec<u8>>,
     file: Option<String>,
+    /// The loop that they come from.
+    closing: Option<Closing>,
 }
 
 /// What the checks found.
@@ -37,6 +41,7 @@ struct Checks {
     trace: Trace,
     prediction: Result<Prediction, Deadlock>,
     report: Option<Report>,
+    closed: Option<Closed>,
     some: Samples,
     seconds: Seconds,
 }
@@ -97,16 +102,21 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
 }
 
 fn input(args: &BuildArgs, network: &Path, compiled: &Compiled) -> Result<Input> {
+    let plant = args.plant.as_deref();
+    if let Some(closing) = Closing::find(plant, args.input.as_deref(), network, &compiled.network)? {
+        let samples = closing.recording.samples.clone();
+        return Ok(Input { samples, bytes: None, file: None, closing: Some(closing) });
+    }
     let beside = samples_beside(network);
     let path: Option<PathBuf> = args.input.clone().or_else(|| beside.is_file().then_some(beside));
     let Some(path) = path else {
         let samples = noise(&compiled.network, args.samples, args.seed);
-        return Ok(Input { samples, bytes: None, file: None });
+        return Ok(Input { samples, bytes: None, file: None, closing: None });
     };
     let samples = nervure_front::samples(&path, &compiled.network)?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let file = path.file_name().map(|n| n.to_string_lossy().into_owned());
-    Ok(Input { samples, bytes: Some(bytes), file })
+    Ok(Input { samples, bytes: Some(bytes), file, closing: None })
 }
 
 /// What it takes to run and build the design again.
@@ -118,9 +128,13 @@ fn write_sources(aside: &Aside, compiled: &Compiled, input: &Input, board: Optio
         let arrays = arrays(&compiled.network, &input.samples);
         nervure_front::write_npz(&aside.path().join("sim/samples.npz"), &arrays)?;
     }
+    if let Some(closing) = &input.closing {
+        closing.write(aside)?;
+    }
     let readme = "# Simulation\n\n`network.yaml` is the network as it was built, `samples.npz` what it was simulated with.\n\n\
         - `nervure verify DIR` simulates `rtl/` again and compares bits and cycles; `--waves` writes `sim/waves.fst`.\n\
         - `nervure run DIR` runs the golden model alone.\n\
+        - `plant.yaml`, where it exists, is what the network controls; the samples are a recording of the two.\n\
         - `failure/`, where it exists, shows a failure again with Verilator and a C++ compiler only: `sh run.sh`.\n";
     aside.write("sim/README.md", readme.as_bytes())?;
     let verilog = aside.path().join("rtl");
@@ -187,6 +201,10 @@ fn check(
         };
         let subject = Subject { design: &compiled.design, network: &compiled.network, rtl: &rtl };
         let report = cosim(&bench, &subject, &some, &few, &options);
+        let closed = match (&input.closing, &report, &prediction) {
+            (Some(closing), Ok(_), Ok(_)) => closing.verify(&bench, compiled, &rtl, &few, args.seed)?,
+            _ => None,
+        };
         seconds.verify = stage.done(&match &report {
             Ok(Some(r)) => format!("{} samples, {} cycles", r.samples, r.cycles_simulated),
             _ => String::new(),
@@ -200,7 +218,7 @@ fn check(
         };
         seconds.lint = lint_s;
         seconds.synth = if args.no_synth { 0.0 } else { synth_s };
-        Ok(Checks { findings, synthesis, trace, prediction, report, some, seconds })
+        Ok(Checks { findings, synthesis, trace, prediction, report, closed, some, seconds })
     })
 }
 
@@ -254,6 +272,11 @@ fn manifest(
     if let (Some(report), Ok(prediction)) = (&checks.report, &checks.prediction) {
         m["verify"] = figures::verification(report, &checks.some, prediction, &compiled.optimised);
         m["verify"]["reproduction"] = json!(report.reproduction.as_ref().map(|_| "sim/failure"));
+    }
+    if let Some(closing) = &input.closing {
+        let closed = checks.closed.as_ref();
+        m["closed_loop"] = closing.checked(&closing.recording, closed);
+        failed.extend(closed.into_iter().flat_map(closed::failures));
     }
     if let Err(deadlock) = &checks.prediction {
         failed.push(deadlock.to_string());

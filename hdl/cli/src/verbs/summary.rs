@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::closed;
 use crate::table::{bar, table, thousands};
 
 /// Rows of name and value.
@@ -47,6 +48,9 @@ fn rows(m: &Value) -> Vec<Vec<String>> {
             row("", format!("{step:.1} cycles a time step"));
         }
     }
+    for (n, line) in closed::words(&m["closed_loop"]).into_iter().enumerate() {
+        row(if n == 0 { "loop" } else { "" }, line);
+    }
     if synth.is_object() {
         row(
             "synth",
@@ -79,6 +83,9 @@ pub(super) fn failures(m: &Value) -> Vec<String> {
     }
     lines.extend(strings(&m["verify"]["failures"]).into_iter().map(|f| format!("verify: {f}")));
     lines.extend(strings(&m["verify"]["first"]).into_iter().map(|f| format!("verify: {f}")));
+    for key in ["failures", "first"] {
+        lines.extend(strings(&m["closed_loop"][key]).into_iter().map(|f| format!("closed loop: {f}")));
+    }
     let cycle = &m["verify"]["first_cycle_mismatch"];
     if cycle.is_object() {
         let (p, q) = (&cycle["predicted"], &cycle["measured"]);
