@@ -95,13 +95,17 @@ pub struct Sequence {
 }
 
 /// How good the control is: a state that should follow a sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tracking {
     /// Index of the state.
     pub state: usize,
     /// Index of the sequence.
     pub target: usize,
-    /// A distance up to this counts as settled.
+    /// From the fraction of the sequence to that of the state.
+    pub shift: u32,
+    /// Sequences whose changes, too, are something to settle from.
+    pub disturbances: Vec<usize>,
+    /// A distance up to this counts as settled, in the state's LSB.
     pub band: i64,
 }
 

@@ -93,7 +93,7 @@ impl Closing {
     /// In the units of the state's format, and in seconds.
     fn tracking(&self, t: &Tracked) -> Value {
         let plant = &self.file.plant;
-        let tracking = plant.tracking.expect("it was tracked");
+        let tracking = plant.tracking.as_ref().expect("it was tracked");
         let state = &plant.states[tracking.state];
         let lsb = f64::from(-i32::from(state.format.frac)).exp2();
         let real = |v: i64| (v as f64 * lsb * 1e6).round() / 1e6;

@@ -107,8 +107,11 @@ impl Of {
 pub(super) struct Tracking {
     /// The state that should follow.
     pub(super) state: String,
-    /// The sequence that it should follow, in the same format.
+    /// The sequence that it should follow; its fraction is at most that of the state.
     pub(super) target: String,
+    /// Sequences whose changes, too, are something to settle from.
+    #[serde(default)]
+    pub(super) disturbances: Vec<String>,
     /// A distance up to this counts as settled, in the state's LSB.
     pub(super) band: i64,
 }

@@ -212,7 +212,7 @@ fn senses(file: &File, signals: &Signals, network: &Network) -> Result<Vec<Vec<S
     network.inputs.iter().map(elements).collect()
 }
 
-/// Errors: `E0140` for a name that is no state or no sequence.
+/// Errors: `E0140` for a name that is no state or no sequence; `E0203` for formats that do not compare.
 fn tracking(file: &File) -> Result<Option<Tracking>, Diagnostic> {
     let Some(t) = &file.tracking else { return Ok(None) };
     let find = |field: &str, name: &str, names: Vec<&str>, what: &str| {
@@ -221,13 +221,22 @@ fn tracking(file: &File) -> Result<Option<Tracking>, Diagnostic> {
             Diagnostic::new("E0140", message, suggest::help(name, &names, "there are")).at(field)
         })
     };
-    let states = file.states.iter().map(|s| s.name.as_str()).collect();
-    let sequences = file.sequences.iter().map(|s| s.name.as_str()).collect();
-    let state = find("state", &t.state, states, "state")?;
-    let target = find("target", &t.target, sequences, "sequence")?;
+    let states = || file.states.iter().map(|s| s.name.as_str()).collect();
+    let sequences = || file.sequences.iter().map(|s| s.name.as_str()).collect();
+    let state = find("state", &t.state, states(), "state")?;
+    let target = find("target", &t.target, sequences(), "sequence")?;
+    let disturbances = t.disturbances.iter().map(|d| find("disturbances", d, sequences(), "sequence"));
+    let disturbances = disturbances.collect::<Result<_, _>>()?;
     if t.band < 0 {
         let message = format!("`band` is {}, expected 0 or more", t.band);
         return Err(Diagnostic::new("E0201", message, "choose a distance that counts as settled").at("band"));
     }
-    Ok(Some(Tracking { state, target, band: t.band }))
+    let (fine, coarse) = (file.states[state].format, file.sequences[target].format);
+    let shift = u32::try_from(i32::from(fine.frac) - i32::from(coarse.frac)).ok();
+    let Some(shift) = shift.filter(|n| u32::from(coarse.bits) + n < 63) else {
+        let message = format!("`{}` is {coarse}, which cannot be compared with {fine}", t.target);
+        let help = "give the target a fraction of at most that of the state, and at most 62 bits at that fraction";
+        return Err(Diagnostic::new("E0203", message, help).at("target"));
+    };
+    Ok(Some(Tracking { state, target, shift, disturbances, band: t.band }))
 }
