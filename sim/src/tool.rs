@@ -196,7 +196,11 @@ impl Toolbox {
             listener(&call.line());
             return Ok(Output { success: true, ..Output::default() });
         }
-        let out = call.command().stdin(Stdio::null()).output().with_context(|| format!("cannot start {}", call.line()))?;
+        let out = call
+            .command()
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot start {}", call.line()))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Output { success: out.status.success(), stdout: text(&out.stdout), stderr: text(&out.stderr) })
     }

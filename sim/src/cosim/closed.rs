@@ -75,7 +75,10 @@ impl Closed {
 pub fn close(bench: &Bench, subject: &Subject, l: &Loop, options: &ClosedOptions) -> Result<Option<Closed>> {
     let (toolbox, design) = (bench.toolbox, subject.design);
     let samples = &l.recording.samples;
-    ensure!(samples.count == l.trace.count && samples.count > 0, "one golden answer an episode, and at least one");
+    ensure!(
+        samples.count == l.trace.count && samples.count > 0,
+        "one golden answer an episode, and at least one"
+    );
     let rtl = std::path::absolute(subject.rtl).context("no current folder")?;
     let model = build(toolbox, bench.cache, design, &rtl, false)?;
     let mut closed = Closed {
@@ -135,8 +138,7 @@ impl Simulation<'_> {
         };
         let mut motion = Motion::new(plant, network);
         let mut diverged = None;
-        let mut answers: Vec<Vec<i64>> =
-            design.outputs.iter().map(|s| vec![0; s.tensor.len()]).collect();
+        let mut answers: Vec<Vec<i64>> = design.outputs.iter().map(|s| vec![0; s.tensor.len()]).collect();
         let outcome = run_in_turns(
             self.bench.toolbox,
             self.model,

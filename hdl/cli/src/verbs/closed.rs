@@ -46,7 +46,8 @@ impl Closing {
 
     /// Copies plant and archives to where `verify` looks for them.
     pub(super) fn write(&self, aside: &Aside) -> Result<()> {
-        let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+        let read =
+            |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
         aside.write("sim/plant.yaml", &read(&self.path)?)?;
         for name in &self.file.archives {
             aside.write(&format!("sim/{name}"), &read(&self.path.with_file_name(name))?)?;

@@ -133,7 +133,8 @@ fn sequence(
     let array = npz.read(key, MAX_ELEMENTS).map_err(|d| d.at("array"))?;
     let shape = |expected: String| {
         let message = format!("`{}` has shape {:?}, expected {expected}", array.name, array.shape);
-        let help = "a sequence is `[episodes, steps]`, the same for every sequence, with at least one of each";
+        let help =
+            "a sequence is `[episodes, steps]`, the same for every sequence, with at least one of each";
         Diagnostic::new("E0205", message, help).at("array")
     };
     let own = match array.shape[..] {
@@ -207,7 +208,8 @@ fn senses(file: &File, signals: &Signals, network: &Network) -> Result<Vec<Vec<S
             return Err(Diagnostic::new("E0142", message, help).at(name.clone()));
         }
         let each = list.iter().enumerate();
-        each.map(|(i, s)| sum(s, signals, false).map_err(|d| d.at(format!("[{i}]")).at(name.clone()))).collect()
+        each.map(|(i, s)| sum(s, signals, false).map_err(|d| d.at(format!("[{i}]")).at(name.clone())))
+            .collect()
     };
     network.inputs.iter().map(elements).collect()
 }
@@ -235,7 +237,8 @@ fn tracking(file: &File) -> Result<Option<Tracking>, Diagnostic> {
     let shift = u32::try_from(i32::from(fine.frac) - i32::from(coarse.frac)).ok();
     let Some(shift) = shift.filter(|n| u32::from(coarse.bits) + n < 63) else {
         let message = format!("`{}` is {coarse}, which cannot be compared with {fine}", t.target);
-        let help = "give the target a fraction of at most that of the state, and at most 62 bits at that fraction";
+        let help =
+            "give the target a fraction of at most that of the state, and at most 62 bits at that fraction";
         return Err(Diagnostic::new("E0203", message, help).at("target"));
     };
     Ok(Some(Tracking { state, target, shift, disturbances, band: t.band }))

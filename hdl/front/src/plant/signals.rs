@@ -13,12 +13,14 @@ impl Signals {
     /// Errors: `E0104` for an empty name; `E0141` for a name that is taken.
     pub(super) fn new(file: &file::File, network: &Network) -> Result<Self, Diagnostic> {
         let mut all: Vec<(String, Signal, QType)> = Vec::new();
-        let states = file.states.iter().enumerate().map(|(i, s)| ("states", &s.name, Signal::State(i), s.format));
+        let states =
+            file.states.iter().enumerate().map(|(i, s)| ("states", &s.name, Signal::State(i), s.format));
         let sequences = file.sequences.iter().enumerate();
         let sequences = sequences.map(|(i, s)| ("sequences", &s.name, Signal::Sequence(i), s.format));
         let commands = commands(network);
         for (list, name, signal, format) in states.chain(sequences) {
-            let index = all.iter().filter(|(_, s, _)| matches!(s, Signal::State(_)) == (list == "states")).count();
+            let index =
+                all.iter().filter(|(_, s, _)| matches!(s, Signal::State(_)) == (list == "states")).count();
             let at = |d: Diagnostic| d.at("name").at(format!("[{index}]")).at(list);
             if name.is_empty() {
                 return Err(at(Diagnostic::new("E0104", "`name` is empty", "give it a name")));
