@@ -78,7 +78,11 @@ fn a_loop_is_checked_when_it_is_built_and_again() {
     edit(&plant, &rate(worst - 1.0), &rate(worst));
     let just = run(here.path(), &verify);
     assert_eq!(just.code, 0, "{just:?}");
-    assert_eq!(run(here.path(), &["verify", "out", "--samples", "2"]).code, 0, "the plant of the build");
+    assert_eq!(
+        run(here.path(), &["verify", "out", "--samples", "2"]).code,
+        1,
+        "the plant of the build is late"
+    );
 
     // A plant that is wrong is bad input.
     edit(&plant, "of: drive", "of: driev");

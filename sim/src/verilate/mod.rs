@@ -17,7 +17,7 @@ pub(crate) use build::names;
 pub use build::{build, sources};
 pub use harness::{harness, main_text};
 pub use run::{Fed, Outcome, RunOptions, Status, Stimulus, Taken, Violation, ViolationKind, Waves, run};
-pub use turns::{Turns, run_in_turns};
+pub use turns::{Other, Turns, run_in_turns};
 
 /// A stream port of the top module.
 #[derive(Debug, Clone, PartialEq, Eq)]

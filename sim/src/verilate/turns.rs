@@ -20,6 +20,9 @@ pub struct Turns {
     pub outputs: Vec<usize>,
 }
 
+/// The other side: the turn's number, the words of the answer to the turn before, and room for the words of this one.
+pub type Other<'a> = dyn FnMut(usize, &[u32], &mut Vec<u32>) + 'a;
+
 /// Simulates in folder `rtl`, `None` in a dry run. `turn(n, answer, words)` hears the answer to turn `n - 1`, the words of one
 /// output after the other (none before the first turn), and appends the words of every input in turn `n`; what it
 /// appends after the last turn is dropped. Of `stimulus` only the sizes count.
@@ -32,7 +35,7 @@ pub fn run_in_turns(
     stimulus: &Stimulus,
     turns: &Turns,
     options: &RunOptions,
-    turn: &mut dyn FnMut(usize, &[u32], &mut Vec<u32>),
+    turn: &mut Other,
 ) -> Result<Option<Outcome>> {
     let scratch = tempfile::tempdir()?;
     let result = scratch.path().join("result.bin");

@@ -8,7 +8,7 @@ use nervure_front::PlantFile;
 use nervure_sim::cosim::{self, Closed, ClosedOptions, Loop};
 use nervure_sim::golden::Trace;
 use nervure_sim::plant::{self, Recording, Tracked};
-use nervure_sim::{Bench, Subject, predict_steps};
+use nervure_sim::{Bench, Deadlock, Subject, predict_steps};
 use serde_json::{Value, json};
 
 use crate::compile::Compiled;
@@ -66,9 +66,14 @@ impl Closing {
     ) -> Result<Option<Closed>> {
         let plant = &self.file.plant;
         let recording = self.recording.take(trace.count);
-        let predicted = predict_steps(&compiled.optimised, &compiled.design, &recording.samples)?;
+        let predicted = match predict_steps(&compiled.optimised, &compiled.design, &recording.samples) {
+            Ok(cycles) => Some(cycles),
+            // The hardware will wait, too, and the co-simulation says where.
+            Err(e) if e.is::<Deadlock>() => None,
+            Err(e) => return Err(e),
+        };
         let deadline = plant.deadline(compiled.design.clock_mhz);
-        let options = ClosedOptions { seed, ..ClosedOptions::new(deadline, Some(predicted)) };
+        let options = ClosedOptions { seed, ..ClosedOptions::new(deadline, predicted) };
         let subject = Subject { design: &compiled.design, network: &compiled.network, rtl };
         cosim::close(bench, &subject, &Loop { plant, recording: &recording, trace }, &options)
     }
@@ -192,10 +197,11 @@ pub(super) fn words(m: &Value) -> Vec<String> {
     }
     if m["deadline_cycles"].is_u64() {
         lines.push(format!(
-            "closed loop: {} mismatches, at most {} cycles a step, deadline {}, {} missed",
+            "closed loop: {} mismatches, at most {} cycles a step of {} (margin {}), {} missed",
             n("mismatches"),
             n("cycles_per_step_worst"),
             n("deadline_cycles"),
+            m["margin_cycles"],
             n("missed")
         ));
     }

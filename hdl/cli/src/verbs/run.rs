@@ -19,12 +19,11 @@ pub(crate) fn run(console: &Console, args: &RunArgs) -> Result<bool> {
     let file = network_file(&args.net);
     let network = nervure_front::load(&file, &registry, &args.set)?;
     let closing = Closing::find(args.plant.as_deref(), args.input.as_deref(), &file, &network)?;
-    let samples = match &closing {
-        Some(closing) => closing.recording.samples.clone(),
-        None => {
-            let input = args.input.clone().unwrap_or_else(|| samples_beside(&file));
-            nervure_front::samples(&input, &network)?
-        }
+    let samples = if let Some(closing) = &closing {
+        closing.recording.samples.clone()
+    } else {
+        let input = args.input.clone().unwrap_or_else(|| samples_beside(&file));
+        nervure_front::samples(&input, &network)?
     };
     if console.dry {
         console.commands("", "");

@@ -47,12 +47,11 @@ pub(crate) fn verify(console: &Console, args: &VerifyArgs) -> Result<bool> {
     let beside = args.dir.join("sim/network.yaml");
     let plant = args.plant.as_deref();
     let closing = Closing::find(plant, args.input.as_deref(), &beside, &compiled.network)?;
-    let all = match &closing {
-        Some(closing) => closing.recording.samples.clone(),
-        None => {
-            let input = args.input.clone().unwrap_or_else(|| args.dir.join("sim/samples.npz"));
-            nervure_front::samples(&input, &compiled.network)?
-        }
+    let all = if let Some(closing) = &closing {
+        closing.recording.samples.clone()
+    } else {
+        let input = args.input.clone().unwrap_or_else(|| args.dir.join("sim/samples.npz"));
+        nervure_front::samples(&input, &compiled.network)?
     };
     let samples = if args.samples == 0 { all } else { all.take(args.samples) };
 

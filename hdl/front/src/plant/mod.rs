@@ -73,7 +73,7 @@ fn build(root: &Node, source: &Source, network: &Network) -> Result<PlantFile, D
         senses: senses(&file, &signals, network).map_err(|d| d.at("senses"))?,
         tracking: tracking(&file).map_err(|d| d.at("tracking"))?,
     };
-    if !signals.reads_a_command(&plant) {
+    if !signals::reads_a_command(&plant) {
         let outputs: Vec<&str> = signals.commands();
         let help = suggest::help("", &outputs, "the network answers with");
         let message = "no state reads an output of the network: nothing is controlled";
@@ -88,7 +88,7 @@ fn each_step(network: &Network) -> Result<(), Diagnostic> {
     let outputs = network.outputs.iter().map(|(n, r)| (n, network.stream(*r).tensor.rate));
     let frame = inputs.chain(outputs).find(|(_, rate)| *rate == Rate::Frame);
     frame.map_or(Ok(()), |(name, _)| {
-        let message = format!("`{}` of the network passes once a sample, and a plant moves every step", name);
+        let message = format!("`{name}` of the network passes once a sample, and a plant moves every step");
         let help = "control with a network whose inputs and outputs all pass once a step";
         Err(Diagnostic::new("E0142", message, help))
     })

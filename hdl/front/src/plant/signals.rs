@@ -72,15 +72,15 @@ impl Signals {
         let commands = self.0.iter().filter(|(_, s, _)| matches!(s, Signal::Command { .. }));
         commands.map(|(n, ..)| n.as_str()).collect()
     }
+}
 
-    /// Whether a state reads an answer of the network.
-    pub(super) fn reads_a_command(&self, plant: &Plant) -> bool {
-        let reads = |sum: &Sum| {
-            let mut factors = sum.terms.iter().flat_map(|t| &t.factors);
-            factors.any(|f| matches!(f.signal, Signal::Command { .. }))
-        };
-        plant.states.iter().any(|s| reads(&s.next))
-    }
+/// Whether a state reads an answer of the network.
+pub(super) fn reads_a_command(plant: &Plant) -> bool {
+    let reads = |sum: &Sum| {
+        let mut factors = sum.terms.iter().flat_map(|t| &t.factors);
+        factors.any(|f| matches!(f.signal, Signal::Command { .. }))
+    };
+    plant.states.iter().any(|s| reads(&s.next))
 }
 
 /// `out` for an output of one element, else `out.0`, `out.1` and so on.
