@@ -318,6 +318,7 @@ def main():
     report("spiking, shipped", heights, world)
     report("spiking, episode 0", heights[:1], one)
     print(f"{rate:.1f} spikes a step")
+    report("exact P and D, spiking I", fly(w, world, teacher=True, gains=GAINS)[0], world)
     classic = pid(world, **PID)
     report("integer PID, shipped", classic, world)
     report("integer PID, episode 0", classic[:1], one)
