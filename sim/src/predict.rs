@@ -41,6 +41,38 @@ impl std::error::Error for Deadlock {}
 ///
 /// Errors: the golden model's diagnostics; [`Deadlock`].
 pub fn predict(network: &Network, design: &Design, samples: &Samples) -> Result<Prediction> {
+    let (all, entered) = every_schedule(network, design, samples)?;
+    let steps = samples.steps.max(1);
+    let replay = Replay::new(design, &all, &beats(&design.inputs, steps), &beats(&design.outputs, steps));
+    let cycles = replay.run(samples.count).map_err(|cycle| Deadlock { cycle })?;
+    Ok(Prediction { cycles: cycles.into_iter().map(SampleCycles::from).collect(), entered })
+}
+
+/// Predicts every step of every sample where a step is on offer only when the answer to the one before was taken, from the
+/// first beat in to the last beat out.
+///
+/// Every input and output passes once a step. Errors: as [`predict`].
+pub fn predict_steps(network: &Network, design: &Design, samples: &Samples) -> Result<Vec<SampleCycles>> {
+    let (all, _) = every_schedule(network, design, samples)?;
+    let replay = Replay::new(design, &all, &beats(&design.inputs, 1), &beats(&design.outputs, 1));
+    let cycles = replay.run_in_turns(samples.count * samples.steps).map_err(|cycle| Deadlock { cycle })?;
+    Ok(cycles.into_iter().map(SampleCycles::from).collect())
+}
+
+/// Beats of a sample of `steps` steps.
+fn beats(streams: &[Stream], steps: usize) -> Vec<u64> {
+    streams.iter().map(|s| (s.beats() * frames(s, steps)) as u64).collect()
+}
+
+/// Per sample and module its schedule.
+type Schedules = Vec<Vec<Schedule>>;
+
+/// Of all samples, and what entered each layer.
+fn every_schedule(
+    network: &Network,
+    design: &Design,
+    samples: &Samples,
+) -> Result<(Schedules, Vec<(u64, u64)>)> {
     let replayer = Replayer::new(network)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from).clamp(1, samples.count.max(1));
     let chunk = samples.count.div_ceil(threads).max(1);
@@ -58,13 +90,7 @@ pub fn predict(network: &Network, design: &Design, samples: &Samples) -> Result<
             *sum = (sum.0 + part.0, sum.1 + part.1);
         }
     }
-    let steps = samples.steps.max(1);
-    let beats =
-        |list: &[Stream]| list.iter().map(|s| (s.beats() * frames(s, steps)) as u64).collect::<Vec<_>>();
-    let replay = Replay::new(design, &all, &beats(&design.inputs), &beats(&design.outputs));
-    let cycles = replay.run(samples.count).map_err(|cycle| Deadlock { cycle })?;
-    let cycles = cycles.into_iter().map(|c| SampleCycles { start: c.start, finish: c.finish }).collect();
-    Ok(Prediction { cycles, entered })
+    Ok((all, entered))
 }
 
 /// Per sample and module its schedule, and what entered each layer.
@@ -75,7 +101,7 @@ fn schedules(
     samples: &Samples,
     first: usize,
     count: usize,
-) -> (Vec<Vec<Schedule>>, Vec<(u64, u64)>) {
+) -> (Schedules, Vec<(u64, u64)>) {
     let steps = samples.steps.max(1);
     let mut replay = replayer.replay(network, samples);
     let mut module_of = vec![Vec::new(); network.nodes.len()];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, bail};
@@ -90,6 +90,15 @@ impl Call {
     pub fn within(mut self, folder: impl AsRef<Path>) -> Self {
         self.folder = Some(folder.as_ref().to_owned());
         self
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        command
     }
 
     /// As a person would type it to a shell.
@@ -187,14 +196,24 @@ impl Toolbox {
             listener(&call.line());
             return Ok(Output { success: true, ..Output::default() });
         }
-        let mut command = std::process::Command::new(&call.program);
-        command.args(&call.args).stdin(Stdio::null());
-        if let Some(folder) = &call.folder {
-            command.current_dir(folder);
-        }
-        let out = command.output().with_context(|| format!("cannot start {}", call.line()))?;
+        let out = call
+            .command()
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("cannot start {}", call.line()))?;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ok(Output { success: out.status.success(), stdout: text(&out.stdout), stderr: text(&out.stderr) })
+    }
+
+    /// Starts a command to talk with, over its standard input and output; `None` in a dry run.
+    pub fn start(&self, call: &Call) -> Result<Option<Child>> {
+        if let Some(listener) = &self.listener {
+            listener(&call.line());
+            return Ok(None);
+        }
+        let mut command = call.command();
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(Some(command.spawn().with_context(|| format!("cannot start {}", call.line()))?))
     }
 
     /// Runs a command that must succeed. Errors: its text when it does not.

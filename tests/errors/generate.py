@@ -234,3 +234,70 @@ case("set_unknown_neuron_parameter", GOOD, set__txt="layers.hidden.neuron.tresho
 case("set_unknown_field", GOOD, set__txt="board=icebreaker\n")
 case("set_wrong_type", GOOD, set__txt="layers.hidden.lanes=1\nlayers.hidden.lanes=many\n")
 case("set_wrong_value", GOOD, set__txt="layers.hidden.neuron.threshold=9999\n")
+
+# Plants: a network that can be run, and what it should control.
+LOOP = """\
+nervure: 1
+name: loop
+inputs:
+  - {name: error, shape: [1], format: s8, rate: step}
+layers:
+  - name: drive
+    block: engine/spiking
+    weights: [[3]]
+    weight_format: s4
+    lanes: 1
+    neuron: {block: neuron/li, membrane: s12, leak: {shift: 1}, overflow: saturate}
+"""
+
+PLANT = """\
+nervure: 1
+name: cart
+rate_hz: 100
+sequences:
+  - {name: target, array: plant.npz:target, format: s8}
+states:
+  - name: place
+    format: s12
+    next: {shift: 3, terms: [{gain: 8, of: place}, {gain: 1, of: drive}]}
+senses:
+  error: [{terms: [{gain: 1, of: target}, {gain: -1, of: place}]}]
+tracking: {state: place, target: target, band: 3}
+"""
+
+TARGET = npz(target=npy("|i1", [1, 4], bytes([0, 9, 9, 9])))
+
+
+def plant(name, *pairs, archive=TARGET, network=LOOP):
+    case(f"plant_{name}", network, plant__yaml=swap(PLANT, *pairs), plant__npz=archive)
+
+
+plant("prose", (PLANT, "A cart on rails.\n"))
+plant("version_missing", ("nervure: 1\n", ""))
+plant("field_unknown", ("rate_hz: 100", "rate_hz: 100\nclock_mhz: 12"))
+plant("field_missing", ("rate_hz: 100\n", ""))
+plant("rate_zero", ("rate_hz: 100", "rate_hz: 0"))
+plant("gain_fraction", ("gain: -1", "gain: -0.5"))
+plant("signal_unknown", ("of: place}, {gain: 1", "of: plase}, {gain: 1"))
+plant("signal_too_early", ("{gain: -1, of: place}", "{gain: -1, of: drive}"))
+plant("signal_taken", ("name: place", "name: drive"))
+plant("factors", ("of: place}, {gain: 1", "of: [place, place, place, abs(place)]}, {gain: 1"))
+plant("overflow", ("{gain: 8, of: place}", "{gain: 9000000000000000000, of: [target, place, wide]}"),
+      ("  - name: place", "  - {name: wide, format: s48, next: {terms: []}}\n  - name: place"))
+plant("shift", ("shift: 3", "shift: 63"))
+plant("start", ("format: s12", "format: s12\n    start: 2048"))
+plant("input_unknown", ("  error: [", "  eror: ["))
+plant("elements", ("{gain: -1, of: place}]}]", "{gain: -1, of: place}]}, {terms: []}]"))
+plant("not_controlled", ("of: drive", "of: target"))
+plant("once_a_sample", network=swap(LOOP, ("overflow: saturate}\n", "overflow: saturate}\n  - name: sums\n    block: seq/sum\n")))
+plant("no_sequence", ("sequences:\n  - {name: target, array: plant.npz:target, format: s8}", "sequences: []"),
+      ("{gain: 1, of: target}, ", ""), ("tracking: {state: place, target: target, band: 3}\n", ""))
+plant("sequence_no_array", ("plant.npz:target", "[0, 9, 9, 9]"))
+plant("sequence_elsewhere", ("plant.npz:", "../plant.npz:"))
+plant("sequence_missing", ("plant.npz:target", "plant.npz:targets"))
+plant("sequence_shape", archive=npz(target=npy("|i1", [4], bytes([0, 9, 9, 9]))))
+plant("sequence_lengths", ("format: s8}", "format: s8}\n  - {name: wind, array: plant.npz:wind, format: s8}"),
+      archive=npz(target=npy("|i1", [1, 4], bytes(4)), wind=npy("|i1", [1, 3], bytes(3))))
+plant("sequence_value", ("format: s8", "format: s4"))
+plant("tracking_unknown", ("{state: place", "{state: plase"))
+plant("tracking_format", ("target, format: s8}", "target, format: s8.2}"))

@@ -70,6 +70,7 @@ fn array(bytes: &[u8]) -> Array {
         "|i1" => data.iter().map(|&b| i64::from(b as i8)).collect(),
         "|u1" => data.iter().map(|&b| i64::from(b)).collect(),
         "<i2" => halves().map(|w| i64::from(w as i16)).collect(),
+        "<u2" => halves().map(i64::from).collect(),
         "<i4" => words().map(|w| i64::from(w as i32)).collect(),
         "<f4" => words().map(i64::from).collect(),
         "<i8" => long().map(i64::from_le_bytes).collect(),

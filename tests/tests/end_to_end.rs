@@ -128,3 +128,14 @@ fn lsm() {
     // The read-out's weights are the only ones in memory.
     assert!(number(&m, "/synth/bram") <= 1.0, "{} block RAMs", m["synth"]["bram"]);
 }
+
+#[test]
+fn blimp_pid() {
+    let m = example("blimp-pid");
+    let l = &m["closed_loop"];
+    assert_eq!(l["passed"].as_bool(), Some(true), "{l:#}");
+    assert_eq!((number(l, "/verified_episodes"), number(l, "/mismatches")), (100.0, 0.0));
+    assert_eq!((number(l, "/cycle_mismatches"), number(l, "/missed")), (0.0, 0.0));
+    assert!(number(l, "/cycles_per_step_worst") <= 1500.0, "{l:#}");
+    assert!(number(&m, "/synth/lut") <= 1900.0, "{} LUT", m["synth"]["lut"]);
+}

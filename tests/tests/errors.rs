@@ -1,5 +1,5 @@
 //! Bad inputs and what is said of them: one folder of `tests/errors/` each, with `network.yaml`, `expected.txt`, and
-//! optionally `set.txt` with one `--set` a line.
+//! optionally `set.txt` with one `--set` a line, and a `plant.yaml` that the network should control.
 //!
 //! `NERVURE_BLESS=1` writes `expected.txt`; read the difference before it is committed.
 
@@ -14,10 +14,11 @@ fn every_bad_input_is_explained() {
     // Tests run in the package's folder: paths in diagnostics are the same on every machine.
     for folder in cases(Path::new("errors")) {
         let set = overrides(&folder);
-        let told = match nervure_front::load(&folder, &registry, &set) {
-            Ok(_) => "no error\n".to_owned(),
-            Err(d) => format!("{d}\n"),
-        };
+        let plant = folder.join("plant.yaml");
+        let network = nervure_front::load(&folder, &registry, &set);
+        let read = network
+            .and_then(|n| if plant.is_file() { nervure_front::plant(&plant, &n).map(drop) } else { Ok(()) });
+        let told = read.map_or_else(|d| format!("{d}\n"), |()| "no error\n".to_owned());
         let file = folder.join("expected.txt");
         let expected = fs::read_to_string(&file).unwrap_or_default();
         if bless && told != "no error\n" {

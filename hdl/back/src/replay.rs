@@ -137,14 +137,26 @@ impl Replay {
     /// Runs `count` samples one right behind the other and returns when each passed.
     ///
     /// Errors: the cycle in which nothing can move any more (a deadlock), when there is one.
-    pub fn run(mut self, count: usize) -> Result<Vec<SampleCycles>, u64> {
-        let count = count as u64;
+    pub fn run(self, count: usize) -> Result<Vec<SampleCycles>, u64> {
+        self.go(count as u64, false)
+    }
+
+    /// The same, but a sample is on offer only from the cycle after the whole answer to the one before was taken: what is
+    /// outside needs that answer to make it. A time step counts as a sample where `new` was given the beats of one.
+    ///
+    /// Errors: as [`Replay::run`].
+    pub fn run_in_turns(self, count: usize) -> Result<Vec<SampleCycles>, u64> {
+        self.go(count as u64, true)
+    }
+
+    fn go(mut self, count: u64, in_turns: bool) -> Result<Vec<SampleCycles>, u64> {
         let mut taken = vec![0u64; self.inputs.len()];
         let mut given = vec![0u64; self.outputs.len()];
         let mut cycles = vec![SampleCycles { start: u64::MAX, finish: 0 }; count as usize];
         let mut cycle = 0u64;
         while given.iter().zip(&self.outputs).any(|(g, (_, beats))| g < &(beats * count)) {
-            self.offer(&taken, count);
+            let offered = if in_turns { self.answered(&given).saturating_add(1).min(count) } else { count };
+            self.offer(&taken, offered);
             self.channels.iter_mut().for_each(|c| c.at_start = c.beats);
             let mut moved = false;
             for (n, (channel, beats)) in self.outputs.iter().enumerate() {
@@ -161,7 +173,7 @@ impl Replay {
                 moved |= self.machines[m].advance(&mut self.channels);
             }
             for (n, (channel, beats)) in self.inputs.iter().enumerate() {
-                if taken[n] < beats * count && self.channels[*channel].beats == 0 {
+                if taken[n] < beats * offered && self.channels[*channel].beats == 0 {
                     let sample = &mut cycles[(taken[n] / beats) as usize];
                     sample.start = sample.start.min(cycle);
                     taken[n] += 1;
@@ -171,13 +183,19 @@ impl Replay {
             if !moved {
                 return Err(cycle);
             }
-            self.offer(&taken, count);
+            let offered = if in_turns { self.answered(&given).saturating_add(1).min(count) } else { count };
+            self.offer(&taken, offered);
             cycle += self.skip();
         }
         Ok(cycles)
     }
 
-    /// A boundary input always has its next beat on offer.
+    /// Samples of which every output beat was taken.
+    fn answered(&self, given: &[u64]) -> u64 {
+        given.iter().zip(&self.outputs).map(|(g, (_, beats))| g / beats).min().unwrap_or(u64::MAX)
+    }
+
+    /// A boundary input always has its next beat of the first `count` samples on offer.
     fn offer(&mut self, taken: &[u64], count: u64) {
         for ((channel, beats), taken) in self.inputs.iter().zip(taken) {
             self.channels[*channel].beats = u32::from(*taken < beats * count);

@@ -79,6 +79,12 @@ pub(crate) struct BuildArgs {
     /// Board: its target and clock, and whether the design fits.
     #[arg(long)]
     pub(crate) board: Option<String>,
+    /// Board, and the fastest folding that fits it: lanes and the like are chosen, unless --set decides them.
+    #[arg(long, value_name = "BOARD", conflicts_with_all = ["board", "target"])]
+    pub(crate) fit: Option<String>,
+    /// Choose the folding, and no more hardware than makes the interval (of a step, where there are steps) so short.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) cycles: Option<u32>,
     /// Build directory [default: build/NAME].
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
@@ -88,6 +94,9 @@ pub(crate) struct BuildArgs {
     /// Samples for golden model and co-simulation [default: samples.npz beside the network, else noise].
     #[arg(long, value_name = "X.npz")]
     pub(crate) input: Option<PathBuf>,
+    /// Plant to close the loop with [default: plant.yaml beside the network, unless samples are named].
+    #[arg(long, value_name = "PLANT.yaml", conflicts_with = "input")]
+    pub(crate) plant: Option<PathBuf>,
     /// Samples to co-simulate; 0 for all.
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(crate) samples: usize,
@@ -110,6 +119,9 @@ pub(crate) struct RunArgs {
     /// Samples [default: samples.npz beside the network].
     #[arg(long, value_name = "X.npz")]
     pub(crate) input: Option<PathBuf>,
+    /// Plant to close the loop with [default: plant.yaml beside the network, unless samples are named].
+    #[arg(long, value_name = "PLANT.yaml", conflicts_with = "input")]
+    pub(crate) plant: Option<PathBuf>,
     /// Write one array per output stream.
     #[arg(short, long, value_name = "Y.npz")]
     pub(crate) output: Option<PathBuf>,
@@ -132,6 +144,9 @@ pub(crate) struct VerifyArgs {
     /// Samples [default: those of the build].
     #[arg(long, value_name = "X.npz")]
     pub(crate) input: Option<PathBuf>,
+    /// Plant to close the loop with [default: plant.yaml of the build, unless samples are named].
+    #[arg(long, value_name = "PLANT.yaml", conflicts_with = "input")]
+    pub(crate) plant: Option<PathBuf>,
     /// Samples to simulate; 0 for all.
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(crate) samples: usize,

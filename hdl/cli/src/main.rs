@@ -8,6 +8,7 @@ mod console;
 mod embedded;
 mod figures;
 mod folder;
+mod plan;
 mod problem;
 mod table;
 mod verbs;

@@ -55,6 +55,10 @@ pub trait Block: Sized + Sync + Send + 'static {
     fn step_packed(_: &Self::Params, _: &mut Self::State, _: usize, _: Packed, _: PackedMut) -> bool {
         false
     }
+    /// The parameters that trade area for cycles and change no result. By default there is none, and nobody searches.
+    fn folds(_: &Self::Params) -> Vec<Fold> {
+        Vec::new()
+    }
     /// The hardware.
     fn body(p: &Self::Params) -> Body;
     /// The slots of the hardware's control in a step that meets state `s` with inputs `x`; `last` marks the last step of a
@@ -62,6 +66,23 @@ pub trait Block: Sized + Sync + Send + 'static {
     fn schedule(p: &Self::Params, s: &Self::State, x: &[&[i64]], last: bool, out: &mut Schedule);
     /// Estimated area.
     fn cost(p: &Self::Params, t: &Target) -> Area;
+}
+
+/// A parameter that trades area for cycles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fold {
+    /// Its field.
+    pub field: &'static str,
+    /// What it may be: little hardware first.
+    pub values: Vec<usize>,
+}
+
+impl Fold {
+    /// Any divisor of `whole` that is a multiple of `unit`.
+    pub fn dividing(field: &'static str, whole: usize, unit: usize) -> Self {
+        let values = (1..=whole).filter(|n| whole.is_multiple_of(*n) && n.is_multiple_of(unit)).collect();
+        Self { field, values }
+    }
 }
 
 /// A stream of tensors: `lanes` elements a beat, element 0 in the lowest bits. `lanes` divides the number of elements.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::block::{Area, Block, Body, Interface, Rng};
+use crate::block::{Area, Block, Body, Fold, Interface, Rng};
 use crate::diag::Diagnostic;
 use crate::schedule::Schedule;
 use crate::target::Target;
@@ -36,6 +36,8 @@ pub trait Instance: Debug + Sync + Send {
     fn params(&self) -> Value;
     /// [`Block::interface`].
     fn interface(&self) -> &Interface;
+    /// [`Block::folds`].
+    fn folds(&self) -> Vec<Fold>;
     /// [`Block::body`].
     fn body(&self) -> Body;
     /// [`Block::cost`].
@@ -135,6 +137,10 @@ impl<B: Block> Instance for Concrete<B> {
 
     fn interface(&self) -> &Interface {
         &self.interface
+    }
+
+    fn folds(&self) -> Vec<Fold> {
+        B::folds(&self.params)
     }
 
     fn body(&self) -> Body {

@@ -90,7 +90,8 @@ pub(crate) fn read(root: &Node) -> Result<Document<'_>, Diagnostic> {
     Ok(Document { name, inputs, layers, outputs })
 }
 
-fn version(root: &Node) -> Result<(), Diagnostic> {
+/// Errors: `E0111` unless the file begins with the version that this program reads.
+pub(crate) fn version(root: &Node) -> Result<(), Diagnostic> {
     let found = match root.get("nervure") {
         Some(Node { kind: Kind::Number(n), .. }) if n.as_u64() == Some(1) => return Ok(()),
         Some(other) => other.describe(),

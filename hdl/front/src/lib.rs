@@ -1,6 +1,6 @@
 //! The front door: files and Rust code become a [`Network`](nervure_core::Network).
 //!
-//! [`load()`] reads a network file with its weights, [`samples()`] reads inputs, [`to_yaml`] prints a network back, and
+//! [`load()`] reads a network file with its weights, [`samples()`] reads inputs, [`plant()`] what is controlled, [`to_yaml`] prints a network back, and
 //! [`NetworkBuilder`] is the same way in from Rust; [`nir`] reads what other programs trained. Whatever is wrong with a
 //! file is one [`Diagnostic`](nervure_core::Diagnostic) with its place and remedy; no file makes this crate panic, hang,
 //! or reserve memory that the file does not fill.
@@ -18,6 +18,7 @@ pub mod nir;
 mod npz;
 mod order;
 mod overrides;
+mod plant;
 mod print;
 mod reference;
 mod samples;
@@ -34,6 +35,7 @@ mod yaml;
 pub use builder::{NetworkBuilder, default_lanes};
 pub use load::load;
 pub use npz::write_npz;
+pub use plant::{PlantFile, plant};
 pub use print::to_yaml;
 pub use samples::samples;
 pub use schema::schema;

@@ -5,6 +5,9 @@ use nervure_core::{Diagnostic, Span};
 use crate::explain::index;
 use crate::yaml::{Kind, Mark, Node};
 
+/// Lists whose items have names.
+const NAMED: [&str; 4] = ["inputs", "layers", "sequences", "states"];
+
 /// `d` with the place of the longest part of its path that the file has, unless it has a place already.
 pub(crate) fn place(mut d: Diagnostic, root: &Node, file: &str) -> Diagnostic {
     if d.span.is_none() {
@@ -61,7 +64,7 @@ fn item<'a>(list: &'a Node, segment: &str) -> Option<&'a Node> {
 /// Writes `layers.hidden` for `layers.[2]` where item 2 has a name.
 fn name_items(path: &mut [String], root: &Node) {
     let [list, segment, ..] = path else { return };
-    let items = root.get(list).filter(|_| list == "layers" || list == "inputs");
+    let items = root.get(list).filter(|_| NAMED.contains(&list.as_str()));
     if let (Some(items), Some(_)) = (items, index(segment)) {
         let name = item(items, segment).and_then(|i| i.get("name")).and_then(Node::text);
         if let Some(name) = name.filter(|n| !n.is_empty()) {

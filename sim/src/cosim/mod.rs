@@ -1,8 +1,9 @@
 //! Co-simulation: the emitted design against the golden model, bit by bit and cycle by cycle.
 //!
 //! Three passes: at full speed, where cycles are counted; with random stalls on both sides from other initial values; and
-//! with a reset in mid-stream. Works on any design that computes a network, whole or one layer alone.
+//! with a reset in mid-stream. With a plant, [`close()`] adds two in which the hardware's answers make its next inputs. Works on any design that computes a network, whole or one layer alone.
 
+mod closed;
 mod compare;
 pub mod pack;
 mod report;
@@ -20,6 +21,7 @@ use crate::tool::Toolbox;
 use crate::verilate::{Outcome, RunOptions, Stimulus, Waves, build, run};
 use compare::Reference;
 
+pub use closed::{Closed, ClosedOptions, Loop, close};
 pub use report::{Failure, Fault, Mismatch, Pass, Report, SampleCycles, Waiting};
 
 /// Samples of the pass with a reset.
@@ -169,9 +171,9 @@ pub fn cosim(
         && (options.reproduce_always || !report.passed())
     {
         let (prepared, run) = match report.failed_pass() {
-            None | Some(Pass::FullSpeed) => (&all, &base),
             Some(Pass::BackPressure) => (some, &back_pressure),
             Some(Pass::Reset) => (&few, &reset),
+            _ => (&all, &base),
         };
         reproduce::write(folder, design, rtl, &model, prepared, run, &options.network_text)?;
         report.reproduction = Some(folder.clone());

@@ -27,13 +27,18 @@ pub fn stimulus(
                 pack(&values, stream, port.words, &mut words);
             }
         }
-        let padding = (stream.width()..port.bits).map(|bit| (bit / 32, 1u32 << (bit % 32)));
-        for (word, bit) in padding {
-            words.iter_mut().skip(word).step_by(port.words).for_each(|w| *w |= bit);
-        }
+        pad(&mut words, stream, &port);
         all.push((words, frames * stream.beats()));
     }
     Stimulus { inputs: all, expected }
+}
+
+/// Sets the bits between the last element of each beat and the next whole byte.
+pub fn pad(words: &mut [u32], stream: &Stream, port: &Port) {
+    let padding = (stream.width()..port.bits).map(|bit| (bit / 32, 1u32 << (bit % 32)));
+    for (word, bit) in padding {
+        words.iter_mut().skip(word).step_by(port.words).for_each(|w| *w |= bit);
+    }
 }
 
 /// Beats of the first `count` samples of a recording.

@@ -16,6 +16,12 @@ pub struct SampleCycles {
     pub finish: u64,
 }
 
+impl From<nervure_back::SampleCycles> for SampleCycles {
+    fn from(c: nervure_back::SampleCycles) -> Self {
+        Self { start: c.start, finish: c.finish }
+    }
+}
+
 impl SampleCycles {
     /// Cycles from the first to the last, both counted; 0 when wrong hardware answers before it is asked.
     pub const fn count(self) -> u64 {
@@ -33,6 +39,10 @@ pub enum Pass {
     BackPressure,
     /// Reset in the middle of a sample, then everything anew.
     Reset,
+    /// In a loop with a plant, without stalls; cycles of every step are counted.
+    ClosedLoop,
+    /// In that loop with random stalls on both sides, from other initial values.
+    ClosedLoopStalled,
 }
 
 /// What is wrong with a beat.
@@ -191,6 +201,8 @@ impl fmt::Display for Pass {
             Self::FullSpeed => "at full speed",
             Self::BackPressure => "under back-pressure",
             Self::Reset => "after a reset in mid-stream",
+            Self::ClosedLoop => "in the closed loop",
+            Self::ClosedLoopStalled => "in the closed loop under back-pressure",
         })
     }
 }

@@ -18,7 +18,7 @@ pub use score::{accuracy, classes, mean, mse};
 
 use plan::Plan;
 use record::Sink;
-use worker::Worker;
+use worker::{At, Worker};
 
 /// How to run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -172,6 +172,48 @@ impl Replayer {
     /// Golden models and an arena of their own.
     pub fn replay<'a>(&'a self, network: &'a Network, samples: &'a Samples) -> Replay<'a> {
         Replay { worker: Worker::new(network, &self.plan), samples }
+    }
+}
+
+impl Replayer {
+    /// Golden models that are moved step by step, by whoever makes the inputs as they go.
+    pub fn stepper<'a>(&'a self, network: &'a Network) -> Stepper<'a> {
+        let outputs = network.outputs.iter().map(|(_, r)| self.plan.index(*r)).collect();
+        Stepper { worker: Worker::new(network, &self.plan), outputs, step: 0 }
+    }
+}
+
+/// A network that is moved step by step.
+#[derive(Debug)]
+pub struct Stepper<'a> {
+    worker: Worker<'a>,
+    /// Tensors.
+    outputs: Vec<usize>,
+    step: usize,
+}
+
+impl Stepper<'_> {
+    /// Begins a sample.
+    pub fn reset(&mut self) {
+        self.worker.reset();
+        self.step = 0;
+    }
+
+    /// Input `n`, to be written before a step.
+    pub fn input(&mut self, n: usize) -> &mut [i64] {
+        self.worker.tensor_mut(n)
+    }
+
+    /// One step; `last` in the last of a sample.
+    pub fn step(&mut self, last: bool) {
+        let at = At { samples: None, step: self.step, count: 1, last };
+        self.worker.layers(at, &mut |_, _, _, _| ());
+        self.step += 1;
+    }
+
+    /// Output `n`, as the last step left it.
+    pub fn output(&self, n: usize) -> &[i64] {
+        self.worker.tensor(self.outputs[n])
     }
 }
 

@@ -37,12 +37,27 @@ struct Has {
 
 /// What a worker is at.
 #[derive(Clone, Copy)]
-struct At<'s> {
-    samples: &'s Samples,
-    sample: usize,
+pub(super) struct At<'s> {
+    /// Where inputs come from that nobody has written, and which sample.
+    pub(super) samples: Option<(&'s Samples, usize)>,
     /// The first step at hand, and their number.
-    step: usize,
-    count: usize,
+    pub(super) step: usize,
+    pub(super) count: usize,
+    /// They are the last ones of the sample.
+    pub(super) last: bool,
+}
+
+impl At<'_> {
+    /// Step `i` of input `n`.
+    fn input(self, network: &Network, n: usize, i: usize, out: &mut [i64]) {
+        let (samples, sample) = self.samples.expect("inputs are written, or come from samples");
+        samples.input(network, n, sample, self.step + i, out);
+    }
+
+    /// The same as bits, where it is stored so.
+    fn bits(self, network: &Network, n: usize, i: usize, out: &mut [u64]) -> bool {
+        self.samples.is_some_and(|(samples, sample)| samples.bits(network, n, sample, self.step + i, out))
+    }
 }
 
 impl std::fmt::Debug for Worker<'_> {
@@ -77,48 +92,68 @@ impl<'a> Worker<'a> {
         before: &mut impl FnMut(usize, &dyn Runner, bool, &[&[i64]]),
         after: &mut impl FnMut(usize, &[i64]),
     ) {
-        for runner in &mut self.runners {
-            runner.reset();
-        }
-        let plan = self.plan.clone();
-        let steps = samples.steps.max(1);
+        self.reset();
+        let (plan, steps) = (self.plan.clone(), samples.steps.max(1));
         for step in (0..steps).step_by(plan.span) {
             let count = plan.span.min(steps - step);
-            let (at, last) = (At { samples, sample, step, count }, step + count == steps);
+            let at = At { samples: Some((samples, sample)), step, count, last: step + count == steps };
             for (n, input) in self.network.inputs.iter().enumerate() {
                 if step == 0 || input.tensor.rate == Rate::Step {
                     self.tensors.has[n] = Has::default();
                 }
             }
-            for (n, layer) in plan.layers.iter().enumerate() {
-                let count = match layer.when {
-                    When::First if step > 0 => continue,
-                    When::Last if !last => continue,
-                    When::First | When::Last => 1,
-                    When::Every => count,
-                };
-                if self.quick[n] && self.step_packed(n, count, at) {
-                    continue;
-                }
-                for &input in &layer.inputs {
-                    self.tensors.want_wide(self.network, input, at);
-                }
-                let runner = &mut self.runners[n];
-                for i in 0..count {
-                    let last = layer.when != When::Every || (last && i + 1 == count);
-                    self.tensors.with(n, i, |x, y| {
-                        before(n, runner.as_ref(), last, x);
-                        runner.step(x, y);
-                    });
-                }
-            }
+            self.layers(at, before);
             for (n, &tensor) in wanted.iter().enumerate() {
                 let place = &plan.tensors[tensor];
-                if last || place.rate == Rate::Step {
+                if at.last || place.rate == Rate::Step {
                     self.tensors.want_wide(self.network, tensor, at);
                     let count = place.count(at.count);
                     (0..count).for_each(|i| after(n, &self.tensors.wide[place.wide(i)]));
                 }
+            }
+        }
+    }
+
+    /// Runners as at the start of a sample.
+    pub(super) fn reset(&mut self) {
+        for runner in &mut self.runners {
+            runner.reset();
+        }
+    }
+
+    /// A tensor in the first step at hand, to be written by somebody else.
+    pub(super) fn tensor_mut(&mut self, n: usize) -> &mut [i64] {
+        self.tensors.has[n] = Has { wide: true, bits: false };
+        &mut self.tensors.wide[self.plan.tensors[n].wide(0)]
+    }
+
+    /// A tensor, as a layer that starts from integers left it in the first step at hand.
+    pub(super) fn tensor(&self, n: usize) -> &[i64] {
+        &self.tensors.wide[self.plan.tensors[n].wide(0)]
+    }
+
+    /// The steps at hand of every layer that is due.
+    pub(super) fn layers(&mut self, at: At, before: &mut impl FnMut(usize, &dyn Runner, bool, &[&[i64]])) {
+        for (n, layer) in self.plan.clone().layers.iter().enumerate() {
+            let count = match layer.when {
+                When::First if at.step > 0 => continue,
+                When::Last if !at.last => continue,
+                When::First | When::Last => 1,
+                When::Every => at.count,
+            };
+            if self.quick[n] && self.step_packed(n, count, at) {
+                continue;
+            }
+            for &input in &layer.inputs {
+                self.tensors.want_wide(self.network, input, at);
+            }
+            let runner = &mut self.runners[n];
+            for i in 0..count {
+                let last = layer.when != When::Every || (at.last && i + 1 == count);
+                self.tensors.with(n, i, |x, y| {
+                    before(n, runner.as_ref(), last, x);
+                    runner.step(x, y);
+                });
             }
         }
     }
@@ -160,7 +195,7 @@ impl Tensors {
             if has.bits {
                 bits::unpack(&self.bits[place.bits(i)], wide);
             } else {
-                at.samples.input(network, tensor, at.sample, at.step + i, wide);
+                at.input(network, tensor, i, wide);
             }
         }
         has.wide = true;
@@ -176,8 +211,8 @@ impl Tensors {
             let (wide, bits) = (&mut self.wide[place.wide(i)], &mut self.bits[place.bits(i)]);
             if has.wide {
                 bits::pack(wide, bits);
-            } else if !at.samples.bits(network, tensor, at.sample, at.step + i, bits) {
-                at.samples.input(network, tensor, at.sample, at.step + i, wide);
+            } else if !at.bits(network, tensor, i, bits) {
+                at.input(network, tensor, i, wide);
                 bits::pack(wide, bits);
             }
         }

@@ -4,6 +4,9 @@
 // the top word), and MODEL, Verilator's class. Cycles are counted from 0, the first rising edge at which rst_n is high.
 // In cycle c the inputs are set with clk low, the model settles, `valid && ready` is read (that is the transfer of
 // cycle c), then clk rises. Two evaluations a cycle.
+//
+// With `turns`, input comes from standard input, a turn at a time, and the answer to a turn goes to standard output before
+// the next is read: whoever is at the other end makes one from the other. The clock stands still meanwhile.
 
 static inline void put(CData& port, const uint32_t* w) { port = static_cast<CData>(w[0]); }
 static inline void put(SData& port, const uint32_t* w) { port = static_cast<SData>(w[0]); }
@@ -56,6 +59,7 @@ struct Input {
   std::vector<uint32_t> data;  // beats, then one beat of whatever is on the wires when nothing is offered
   std::vector<uint64_t> first;
   uint64_t beats = 0, per_sample = 1, next = 0, in_sample = 0;
+  uint64_t per_turn = 0, loaded = 0, mark = 1;  // `first` has a cycle for every `mark` beats
   bool offered = false, ready = false, stale = true;
   Stall stall;
 
@@ -70,7 +74,7 @@ struct Input {
 struct Output {
   std::vector<uint32_t> data;
   std::vector<uint64_t> when;  // cycle, and tlast in bit 63
-  uint64_t beats = 0, per_sample = 1, next = 0, keep = 0;
+  uint64_t beats = 0, per_sample = 1, per_turn = 0, next = 0, keep = 0;
   bool valid = false, ready = false, last = false, pending = false, patient = false, seen = false;
   Stall stall;
 
@@ -85,7 +89,7 @@ struct Output {
 #define COUNT(...) +1
 static constexpr unsigned N_IN = 0 INPUTS(COUNT), N_OUT = 0 OUTPUTS(COUNT);
 static uint64_t seed = 1, stall_in = 0, stall_out = 0, max_cycles = ~0ull, watchdog = 1000000, reset_at = ~0ull,
-                tail = 64, wave_from = 0, wave_to = 0;
+                tail = 64, wave_from = 0, wave_to = 0, turns = 0, told = 0, answered = 0;
 static Input in[N_IN];
 static Output out[N_OUT];
 static std::vector<uint64_t> violations;
@@ -129,7 +133,7 @@ static void reset(MODEL& top) {
 static inline bool step(MODEL& top) {
 #define OFFER(i, p, words, mask) { \
     Input& s = in[i]; \
-    if (!s.offered && s.next < s.beats && !s.stall.now()) s.offered = s.stale = true; \
+    if (!s.offered && s.next < s.loaded && !s.stall.now()) s.offered = s.stale = true; \
     if (s.stale) { \
       put(top.p##_tdata, &s.data[(s.offered ? s.next : s.beats) * words]); \
       top.p##_tvalid = s.offered; \
@@ -153,7 +157,7 @@ static inline bool step(MODEL& top) {
       moved = true; \
       s.offered = false; \
       s.stale = true; \
-      if (s.in_sample == 0) s.first.push_back(cycle); \
+      if (s.next % s.mark == 0) s.first.push_back(cycle); \
       if (++s.in_sample == s.per_sample) s.in_sample = 0; \
       ++s.next; \
     } \
@@ -202,6 +206,29 @@ static bool finished() {
   return true;
 }
 
+// Sends the answer to a turn when it is complete, then waits for the next turn. False when none comes.
+static bool exchange() {
+  while (told < turns || answered < told) {
+    if (answered < told) {
+      for (const Output& s : out)
+        if (s.next < told * s.per_turn) return true;
+#define SEND(i, p, words, mask) std::fwrite(&out[i].data[answered * out[i].per_turn * words], 4 * words, out[i].per_turn, stdout);
+      OUTPUTS(SEND)
+      std::fflush(stdout);
+      ++answered;
+    } else {
+#define RECEIVE(i, p, words, mask) { \
+        Input& s = in[i]; \
+        if (std::fread(&s.data[s.loaded * words], 4 * words, s.per_turn, stdin) != s.per_turn) return false; \
+        s.loaded += s.per_turn; \
+      }
+      INPUTS(RECEIVE)
+      ++told;
+    }
+  }
+  return true;
+}
+
 static Status simulate(MODEL& top) {
   reset(top);
   uint64_t quiet = 0, after = 0;
@@ -211,6 +238,7 @@ static Status simulate(MODEL& top) {
       reset(top);
       quiet = after = 0;
     }
+    if (turns && !exchange()) return TOO_LONG;
     const bool moved = step(top);
     quiet = moved ? 0 : quiet + 1;
     if (moved || after) {
@@ -281,7 +309,7 @@ static bool option(const char* text) {
   const struct { const char* name; uint64_t* at; } plain[] = {
       {"seed", &seed}, {"stall_in", &stall_in}, {"stall_out", &stall_out}, {"max_cycles", &max_cycles},
       {"watchdog", &watchdog}, {"reset_at", &reset_at}, {"tail", &tail}, {"wave_from", &wave_from},
-      {"wave_to", &wave_to}};
+      {"wave_to", &wave_to}, {"turns", &turns}};
   for (const auto& o : plain)
     if (name == o.name) return *o.at = v, true;
   if (name == "waves") return wave_file = eq + 1, true;
@@ -289,10 +317,12 @@ static bool option(const char* text) {
   for (unsigned i = 0; i < N_IN; ++i) {
     if (name == "beats" + std::to_string(i)) return in[i].beats = v, true;
     if (name == "sample" + std::to_string(i)) return in[i].per_sample = v, true;
+    if (name == "turn" + std::to_string(i)) return in[i].per_turn = v, true;
   }
   for (unsigned i = 0; i < N_OUT; ++i) {
     if (name == "expect" + std::to_string(i)) return out[i].beats = v, true;
     if (name == "answer" + std::to_string(i)) return out[i].per_sample = v, true;
+    if (name == "reply" + std::to_string(i)) return out[i].per_turn = v, true;
   }
   return false;
 }
@@ -301,19 +331,20 @@ int main(int argc, char** argv) {
   if (argc < 3) return std::fprintf(stderr, "usage: sim STIMULUS RESULT [NAME=VALUE]...\n"), 2;
   for (int i = 3; i < argc; ++i)
     if (!option(argv[i])) return std::fprintf(stderr, "sim: unknown option %s\n", argv[i]), 2;
-  std::FILE* f = std::fopen(argv[1], "rb");
-  if (!f) return std::perror(argv[1]), 2;
+  std::FILE* f = turns ? nullptr : std::fopen(argv[1], "rb");
+  if (!f && !turns) return std::perror(argv[1]), 2;
 #define LOAD(i, p, words, mask) { \
     Input& s = in[i]; \
     s.data.resize((s.beats + 1) * words); \
-    if (std::fread(s.data.data(), 4 * words, s.beats, f) != s.beats) return std::fprintf(stderr, "sim: short stimulus\n"), 2; \
+    s.mark = turns ? s.per_turn : s.per_sample; \
+    if (f && (s.loaded = std::fread(s.data.data(), 4 * words, s.beats, f)) != s.beats) return std::fprintf(stderr, "sim: short stimulus\n"), 2; \
     s.stall.chance = stall_in; \
     s.stall.state = (seed + 1) * 0x9E3779B97F4A7C15ull + i; \
     if (stall_in) for (unsigned w = 0; w < words; ++w) s.data[s.beats * words + w] = s.stall.draw(); \
     s.data[s.beats * words + words - 1] &= mask; \
   }
   INPUTS(LOAD)
-  std::fclose(f);
+  if (f) std::fclose(f);
   for (unsigned i = 0; i < N_OUT; ++i) {
     out[i].keep = out[i].beats + 16;
     out[i].stall.chance = stall_out;

@@ -1,4 +1,4 @@
-//! Verilator: one design to one program, which simulates from a stimulus file to a result file.
+//! Verilator: one design to one program, which simulates from a stimulus file, or in turns with us, to a result file.
 //!
 //! A transfer happens in cycle c when `valid && ready` holds just before the c-th rising edge of `clk` at which `rst_n` is
 //! high; the first such edge is cycle 0. Two edges with `rst_n` low come before it. Deliberately absent: what values mean
@@ -7,6 +7,7 @@
 mod build;
 mod harness;
 mod run;
+mod turns;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub(crate) use build::names;
 pub use build::{build, sources};
 pub use harness::{harness, main_text};
 pub use run::{Fed, Outcome, RunOptions, Status, Stimulus, Taken, Violation, ViolationKind, Waves, run};
+pub use turns::{Other, Turns, run_in_turns};
 
 /// A stream port of the top module.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -195,7 +195,7 @@ pub fn run(
     parse(&std::fs::read(&result)?, model).map(Some)
 }
 
-fn parse(bytes: &[u8], model: &Model) -> Result<Outcome> {
+pub(super) fn parse(bytes: &[u8], model: &Model) -> Result<Outcome> {
     const MAGIC: u64 = 0x31_5652_454e;
     let mut rest = bytes;
     let mut word = || -> Result<u64> {

@@ -3,7 +3,7 @@
 
 mod hardware;
 
-use nervure_core::block::{Area, Block, Body, Interface, Rng};
+use nervure_core::block::{Area, Block, Body, Fold, Interface, Rng};
 use nervure_core::{Diagnostic, QType, Schedule, Target, Tensor, TensorType, diag};
 use rand::RngExt;
 use schemars::JsonSchema;
@@ -177,6 +177,10 @@ impl Block for Folded {
             let bias = p.bias.as_ref().map_or(0, |b| b.data[n]);
             *y = w.iter().zip(x[0]).fold(bias, |sum, (w, x)| sum + w * x);
         }
+    }
+
+    fn folds(p: &Params) -> Vec<Fold> {
+        vec![Fold::dividing("pe", p.outputs(), 1), Fold::dividing("simd", p.input.len(), 1)]
     }
 
     fn body(p: &Params) -> Body {

@@ -7,7 +7,7 @@ mod hardware;
 mod hash;
 mod samples;
 
-use nervure_core::block::{Area, Block, Body, Interface, Rng};
+use nervure_core::block::{Area, Block, Body, Fold, Interface, Rng};
 use nervure_core::{Diagnostic, Instance, QType, Runner, Schedule, Target, TensorType, diag};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -186,6 +186,10 @@ impl Block for Reservoir {
         }
         s.neuron.step(&[&s.current], y);
         s.previous.copy_from_slice(y[0]);
+    }
+
+    fn folds(p: &Params) -> Vec<Fold> {
+        vec![Fold::dividing("lanes", p.neurons, 1)]
     }
 
     fn body(p: &Params) -> Body {

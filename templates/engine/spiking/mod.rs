@@ -11,7 +11,7 @@ mod samples;
 mod sums;
 mod tables;
 
-use nervure_core::block::{Area, Block, Body, Interface, Rng};
+use nervure_core::block::{Area, Block, Body, Fold, Interface, Rng};
 use nervure_core::{Diagnostic, Instance, Packed, PackedMut, QType, Schedule, Target, Tensor, TensorType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -200,6 +200,14 @@ impl Block for Spiking {
 
     fn step_packed(p: &Params, s: &mut golden::State, steps: usize, x: Packed, y: PackedMut) -> bool {
         s.step_packed(p, steps, x, y)
+    }
+
+    fn folds(p: &Params) -> Vec<Fold> {
+        let mut folds = vec![Fold::dividing("lanes", p.neurons(), p.output_lanes.unwrap_or(1))];
+        if p.element() == QType::unsigned(1) {
+            folds.push(Fold { field: "events", values: vec![1, 2] });
+        }
+        folds
     }
 
     fn body(p: &Params) -> Body {

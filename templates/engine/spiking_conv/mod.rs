@@ -9,7 +9,7 @@ mod hardware;
 mod memories;
 mod taps;
 
-use nervure_core::block::{Area, Block, Body, Interface, Rng};
+use nervure_core::block::{Area, Block, Body, Fold, Interface, Rng};
 use nervure_core::{Diagnostic, Instance, QType, Runner, Schedule, Target, Tensor, TensorType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -271,6 +271,10 @@ impl Block for SpikingConv {
             }
         }
         s.neuron.step(&[&s.current], y);
+    }
+
+    fn folds(p: &Params) -> Vec<Fold> {
+        vec![Fold::dividing("lanes", p.out_channels() / p.groups, 1)]
     }
 
     fn body(p: &Params) -> Body {

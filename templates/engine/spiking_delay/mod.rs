@@ -6,7 +6,7 @@
 mod hardware;
 mod samples;
 
-use nervure_core::block::{Area, Block, Body, Interface, Rng};
+use nervure_core::block::{Area, Block, Body, Fold, Interface, Rng};
 use nervure_core::{Diagnostic, Instance, QType, Runner, Schedule, Target, Tensor, TensorType, diag};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -164,6 +164,10 @@ impl Block for SpikingDelay {
         }
         s.now = (s.now + 1) % kept;
         s.neuron.step(&[&s.current], y);
+    }
+
+    fn folds(p: &Params) -> Vec<Fold> {
+        vec![Fold::dividing("lanes", p.neurons(), 1)]
     }
 
     fn body(p: &Params) -> Body {

@@ -4,7 +4,7 @@
 mod hardware;
 mod planes;
 
-use nervure_core::block::{Area, Block, Body, Interface, Rng};
+use nervure_core::block::{Area, Block, Body, Fold, Interface, Rng};
 use nervure_core::num::gcd;
 use nervure_core::{Diagnostic, QType, Schedule, Target, Tensor, TensorType, diag};
 use rand::RngExt;
@@ -261,6 +261,10 @@ impl Block for NmArray {
                 *y = w.iter().zip(x).fold(bias, |sum, (w, x)| sum + w * x);
             }
         }
+    }
+
+    fn folds(p: &Params) -> Vec<Fold> {
+        vec![Fold::dividing("columns", p.outputs(), 1)]
     }
 
     fn body(p: &Params) -> Body {

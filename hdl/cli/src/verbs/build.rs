@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use nervure_core::ident::ident;
-use nervure_core::{Samples, Target};
+use nervure_core::{Registry, Samples, Target};
+use nervure_sim::cosim::Closed;
 use nervure_sim::golden::{self, GoldenOptions, Trace};
 use nervure_sim::lint::{LintFinding, lint};
 use nervure_sim::synth::{Synthesis, script, synth};
@@ -14,6 +15,7 @@ use nervure_sim::{
 };
 use serde_json::{Value, json};
 
+use super::closed::{self, Closing};
 use super::summary;
 use crate::args::BuildArgs;
 use crate::compile::{Compiled, arrays, network_file, noise, samples_beside};
@@ -21,6 +23,7 @@ use crate::console::Console;
 use crate::embedded::{self, Board};
 use crate::figures;
 use crate::folder::{Aside, MANIFEST, hashes, sha256};
+use crate::plan::{Goal, Plan, Planner};
 
 /// Samples and where they come from.
 struct Input {
@@ -28,6 +31,8 @@ struct Input {
     /// Bytes of the file; nothing for noise.
     bytes: Option<Vec<u8>>,
     file: Option<String>,
+    /// The loop that they come from.
+    closing: Option<Closing>,
 }
 
 /// What the checks found.
@@ -37,6 +42,7 @@ struct Checks {
     trace: Trace,
     prediction: Result<Prediction, Deadlock>,
     report: Option<Report>,
+    closed: Option<Closed>,
     some: Samples,
     seconds: Seconds,
 }
@@ -53,14 +59,20 @@ struct Seconds {
 /// Builds.
 pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
     let registry = nervure_templates::registry();
-    let board = args.board.as_deref().map(embedded::board).transpose()?;
+    let board = args.board.as_deref().or(args.fit.as_deref()).map(embedded::board).transpose()?;
     let target = board.as_ref().map(|b| b.target.as_str()).or(args.target.as_deref()).unwrap_or("xc7");
     let target = registry.target(target)?;
     let clock_mhz = args.clock.or(board.as_ref().map(|b| b.clock_mhz));
 
-    let stage = console.stage("generate", 0);
     let file = network_file(&args.net);
-    let network = nervure_front::load(&file, &registry, &args.set)?;
+    let toolbox = console.toolbox();
+    let folding = Folding { console, toolbox: &toolbox, args, registry: &registry, file: &file };
+    let plan = folding.plan(board.as_ref(), target, clock_mhz)?;
+    let mut set = args.set.clone();
+    set.extend(plan.iter().flat_map(|p| p.set.clone()));
+
+    let stage = console.stage("generate", 0);
+    let network = nervure_front::load(&file, &registry, &set)?;
     let compiled = Compiled::new(network, &registry, target, clock_mhz)?;
     let files = compiled.files(&registry);
     let lines: usize = files.iter().map(|f| f.text.lines().count()).sum();
@@ -76,13 +88,23 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
     }
     let input = input(args, &file, &compiled)?;
     write_sources(&aside, &compiled, &input, board.as_ref())?;
-    let toolbox = console.toolbox();
     let checks = check(console, &toolbox, args, &compiled, &aside, &input, seconds)?;
     if console.dry {
         console.commands(&aside.path().display().to_string(), &place.display().to_string());
         return Ok(true);
     }
-    let (mut manifest, passed) = manifest(args, &compiled, board.as_ref(), &input, &checks);
+    let (mut manifest, mut passed) = manifest(&set, args.seed, &compiled, board.as_ref(), &input, &checks);
+    if let Some(plan) = plan {
+        passed &= plan.met;
+        manifest["passed"] = json!(passed);
+        if !plan.met
+            && let Value::Array(failed) = &mut manifest["failed"]
+        {
+            failed.extend(plan.why.last().map(|why| json!(format!("plan: {why}"))));
+        }
+        manifest["plan"] =
+            json!({"interval_cycles": figures::rounded(plan.interval_cycles), "why": plan.why});
+    }
     manifest["tools"] = tools(&toolbox);
     let text = summary::markdown(&manifest);
     aside.write("report/summary.md", text.as_bytes())?;
@@ -96,17 +118,75 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
     Ok(passed)
 }
 
+/// What it takes to choose a folding.
+struct Folding<'a> {
+    console: &'a Console,
+    toolbox: &'a Toolbox,
+    args: &'a BuildArgs,
+    registry: &'a Registry,
+    file: &'a Path,
+}
+
+/// Times that a synthesis may correct the estimates of a plan.
+const TRIES: usize = 3;
+
+impl Folding<'_> {
+    /// A plan, where one was asked for; for a board, Yosys has the last word on what fits.
+    fn plan(&self, board: Option<&Board>, target: &Target, clock_mhz: Option<u32>) -> Result<Option<Plan>> {
+        let args = self.args;
+        if args.fit.is_none() && args.cycles.is_none() {
+            return Ok(None);
+        }
+        let stage = self.console.stage("plan", 0);
+        let room = args.fit.as_ref().and(board).map(|b| b.resources.clone());
+        let goal = Goal { room, cycles: args.cycles.map(f64::from) };
+        let load = |set: &[(String, String)]| -> Result<Compiled> {
+            let network = nervure_front::load(self.file, self.registry, set)?;
+            Ok(Compiled::new(network, self.registry, target, clock_mhz)?)
+        };
+        let samples = input(args, self.file, &load(&args.set)?)?.samples;
+        let mut planner = Planner::new(self.registry, target, clock_mhz, self.file, &args.set, &samples)?;
+        let mut plan = planner.plan(&goal);
+        let checked = args.fit.is_some() && !args.no_synth && !self.console.dry;
+        for _ in 0..if checked { TRIES } else { 0 } {
+            let set: Vec<_> = args.set.iter().chain(&plan.set).cloned().collect();
+            let (compiled, folder) = (load(&set)?, tempfile::tempdir()?);
+            for file in compiled.files(self.registry) {
+                let path = folder.path().join(&file.path);
+                std::fs::create_dir_all(path.parent().expect("files lie in rtl/"))?;
+                std::fs::write(path, file.text)?;
+            }
+            let rtl = folder.path().join("rtl");
+            let made = synth(self.toolbox, &rtl, &compiled.design.name, target, "")?;
+            let (Some(made), Some(board)) = (made, board) else { break };
+            let used = figures::utilisation(&made, board, target.block_ram_bits);
+            let Some((what, n, of)) = used.into_iter().find(|(_, n, of)| n > of) else { break };
+            planner.learn(&plan, &made);
+            plan = planner.plan(&goal);
+            let note = format!("a first plan took {n:.0} of {of:.0} {what} in Yosys; estimates were raised");
+            plan.why.insert(0, note);
+        }
+        stage.done(&format!("{} steps, {:.0} cycles", plan.why.len(), plan.interval_cycles));
+        Ok(Some(plan))
+    }
+}
+
 fn input(args: &BuildArgs, network: &Path, compiled: &Compiled) -> Result<Input> {
+    let plant = args.plant.as_deref();
+    if let Some(closing) = Closing::find(plant, args.input.as_deref(), network, &compiled.network)? {
+        let samples = closing.recording.samples.clone();
+        return Ok(Input { samples, bytes: None, file: None, closing: Some(closing) });
+    }
     let beside = samples_beside(network);
     let path: Option<PathBuf> = args.input.clone().or_else(|| beside.is_file().then_some(beside));
     let Some(path) = path else {
         let samples = noise(&compiled.network, args.samples, args.seed);
-        return Ok(Input { samples, bytes: None, file: None });
+        return Ok(Input { samples, bytes: None, file: None, closing: None });
     };
     let samples = nervure_front::samples(&path, &compiled.network)?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let file = path.file_name().map(|n| n.to_string_lossy().into_owned());
-    Ok(Input { samples, bytes: Some(bytes), file })
+    Ok(Input { samples, bytes: Some(bytes), file, closing: None })
 }
 
 /// What it takes to run and build the design again.
@@ -118,9 +198,13 @@ fn write_sources(aside: &Aside, compiled: &Compiled, input: &Input, board: Optio
         let arrays = arrays(&compiled.network, &input.samples);
         nervure_front::write_npz(&aside.path().join("sim/samples.npz"), &arrays)?;
     }
+    if let Some(closing) = &input.closing {
+        closing.write(aside)?;
+    }
     let readme = "# Simulation\n\n`network.yaml` is the network as it was built, `samples.npz` what it was simulated with.\n\n\
         - `nervure verify DIR` simulates `rtl/` again and compares bits and cycles; `--waves` writes `sim/waves.fst`.\n\
         - `nervure run DIR` runs the golden model alone.\n\
+        - `plant.yaml`, where it exists, is what the network controls; the samples are a recording of the two.\n\
         - `failure/`, where it exists, shows a failure again with Verilator and a C++ compiler only: `sh run.sh`.\n";
     aside.write("sim/README.md", readme.as_bytes())?;
     let verilog = aside.path().join("rtl");
@@ -187,6 +271,10 @@ fn check(
         };
         let subject = Subject { design: &compiled.design, network: &compiled.network, rtl: &rtl };
         let report = cosim(&bench, &subject, &some, &few, &options);
+        let closed = match (&input.closing, &report, &prediction) {
+            (Some(closing), Ok(_), Ok(_)) => closing.verify(&bench, compiled, &rtl, &few, args.seed)?,
+            _ => None,
+        };
         seconds.verify = stage.done(&match &report {
             Ok(Some(r)) => format!("{} samples, {} cycles", r.samples, r.cycles_simulated),
             _ => String::new(),
@@ -200,7 +288,7 @@ fn check(
         };
         seconds.lint = lint_s;
         seconds.synth = if args.no_synth { 0.0 } else { synth_s };
-        Ok(Checks { findings, synthesis, trace, prediction, report, some, seconds })
+        Ok(Checks { findings, synthesis, trace, prediction, report, closed, some, seconds })
     })
 }
 
@@ -220,7 +308,8 @@ pub(super) fn synthesise(
 
 /// Everything that is known of the build, and whether every check passed.
 fn manifest(
-    args: &BuildArgs,
+    set: &[(String, String)],
+    seed: u64,
     compiled: &Compiled,
     board: Option<&Board>,
     input: &Input,
@@ -236,11 +325,11 @@ fn manifest(
         "top": design.name,
         "passed": true,
         "source": source,
-        "set": args.set.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(),
+        "set": set.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>(),
         "target": compiled.target.name,
         "board": board.map(|b| &b.name),
         "clock_mhz": design.clock_mhz,
-        "seed": args.seed,
+        "seed": seed,
         "samples": {"file": input.file, "sha256": sha, "count": input.samples.count, "steps": input.samples.steps},
         "formats": figures::formats(network),
         "design": figures::design(compiled, checks.prediction.as_ref().ok()),
@@ -254,6 +343,11 @@ fn manifest(
     if let (Some(report), Ok(prediction)) = (&checks.report, &checks.prediction) {
         m["verify"] = figures::verification(report, &checks.some, prediction, &compiled.optimised);
         m["verify"]["reproduction"] = json!(report.reproduction.as_ref().map(|_| "sim/failure"));
+    }
+    if let Some(closing) = &input.closing {
+        let closed = checks.closed.as_ref();
+        m["closed_loop"] = closing.checked(&closing.recording, closed);
+        failed.extend(closed.into_iter().flat_map(closed::failures));
     }
     if let Err(deadlock) = &checks.prediction {
         failed.push(deadlock.to_string());

@@ -3,6 +3,7 @@
 mod blocks;
 mod boards;
 mod build;
+mod closed;
 mod doctor;
 mod import;
 mod new;

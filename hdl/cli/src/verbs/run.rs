@@ -7,6 +7,7 @@ use nervure_core::Rate;
 use nervure_sim::golden::{self, GoldenOptions, Recorded, Trace};
 use serde_json::json;
 
+use super::closed::{self, Closing};
 use crate::args::RunArgs;
 use crate::compile::{network_file, samples_beside};
 use crate::console::Console;
@@ -17,8 +18,13 @@ pub(crate) fn run(console: &Console, args: &RunArgs) -> Result<bool> {
     let registry = nervure_templates::registry();
     let file = network_file(&args.net);
     let network = nervure_front::load(&file, &registry, &args.set)?;
-    let input = args.input.clone().unwrap_or_else(|| samples_beside(&file));
-    let samples = nervure_front::samples(&input, &network)?;
+    let closing = Closing::find(args.plant.as_deref(), args.input.as_deref(), &file, &network)?;
+    let samples = if let Some(closing) = &closing {
+        closing.recording.samples.clone()
+    } else {
+        let input = args.input.clone().unwrap_or_else(|| samples_beside(&file));
+        nervure_front::samples(&input, &network)?
+    };
     if console.dry {
         console.commands("", "");
         return Ok(true);
@@ -32,8 +38,13 @@ pub(crate) fn run(console: &Console, args: &RunArgs) -> Result<bool> {
     let mut object = json!({"name": network.name, "samples": samples.count, "steps": samples.steps,
         "samples_per_s": per_second.round()});
     figures::score(&mut object, &trace, &samples);
+    if let Some(closing) = &closing {
+        object["closed_loop"] = closing.figures(&closing.recording);
+    }
     if let Some(output) = &args.output {
-        nervure_front::write_npz(output, &arrays(&trace))?;
+        let mut list = arrays(&trace);
+        list.extend(closing.iter().flat_map(Closing::arrays));
+        nervure_front::write_npz(output, &list)?;
         object["output"] = json!(output.display().to_string());
     }
     console.result(&object, || {
@@ -47,6 +58,7 @@ pub(crate) fn run(console: &Console, args: &RunArgs) -> Result<bool> {
         if let Some(mse) = object["reconstruction_mse"].as_f64() {
             lines.push(format!("reconstruction mean squared error {mse:.6}"));
         }
+        lines.extend(closed::words(&object["closed_loop"]));
         lines.extend(args.output.as_ref().map(|o| format!("written to {}", o.display())));
         lines.join("\n")
     });

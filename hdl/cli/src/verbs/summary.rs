@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::closed;
 use crate::table::{bar, table, thousands};
 
 /// Rows of name and value.
@@ -12,6 +13,9 @@ fn rows(m: &Value) -> Vec<Vec<String>> {
     let n = |v: &Value| thousands(v.as_u64().unwrap_or(0));
     let board = m["board"].as_str().map_or(String::new(), |b| format!(", board {b}"));
     row("design", format!("{} for {}{board} at {} MHz", s(&m["name"]), s(&m["target"]), m["clock_mhz"]));
+    for (n, why) in strings(&m["plan"]["why"]).into_iter().enumerate() {
+        row(if n == 0 { "plan" } else { "" }, why);
+    }
     let modules = design["modules"].as_array().map_or(0, Vec::len);
     if let (Some(latency), Some(interval)) =
         (design["latency_cycles"].as_u64(), design["interval_cycles"].as_f64())
@@ -47,6 +51,9 @@ fn rows(m: &Value) -> Vec<Vec<String>> {
             row("", format!("{step:.1} cycles a time step"));
         }
     }
+    for (n, line) in closed::words(&m["closed_loop"]).into_iter().enumerate() {
+        row(if n == 0 { "loop" } else { "" }, line);
+    }
     if synth.is_object() {
         row(
             "synth",
@@ -79,6 +86,9 @@ pub(super) fn failures(m: &Value) -> Vec<String> {
     }
     lines.extend(strings(&m["verify"]["failures"]).into_iter().map(|f| format!("verify: {f}")));
     lines.extend(strings(&m["verify"]["first"]).into_iter().map(|f| format!("verify: {f}")));
+    for key in ["failures", "first"] {
+        lines.extend(strings(&m["closed_loop"][key]).into_iter().map(|f| format!("closed loop: {f}")));
+    }
     let cycle = &m["verify"]["first_cycle_mismatch"];
     if cycle.is_object() {
         let (p, q) = (&cycle["predicted"], &cycle["measured"]);

@@ -11,6 +11,7 @@ use nervure_sim::verilate::Waves;
 use nervure_sim::{Bench, Cache, CosimOptions, Prediction, Report, Subject, cosim, predict};
 use serde_json::{Value, json};
 
+use super::closed::{self, Closing};
 use super::run::arrays;
 use super::summary;
 use crate::args::VerifyArgs;
@@ -43,8 +44,15 @@ pub(crate) fn verify(console: &Console, args: &VerifyArgs) -> Result<bool> {
     for file in &edited {
         console.note(&format!("note: {file} is not as it was generated; what is there is simulated"));
     }
-    let input = args.input.clone().unwrap_or_else(|| args.dir.join("sim/samples.npz"));
-    let all = nervure_front::samples(&input, &compiled.network)?;
+    let beside = args.dir.join("sim/network.yaml");
+    let plant = args.plant.as_deref();
+    let closing = Closing::find(plant, args.input.as_deref(), &beside, &compiled.network)?;
+    let all = if let Some(closing) = &closing {
+        closing.recording.samples.clone()
+    } else {
+        let input = args.input.clone().unwrap_or_else(|| args.dir.join("sim/samples.npz"));
+        nervure_front::samples(&input, &compiled.network)?
+    };
     let samples = if args.samples == 0 { all } else { all.take(args.samples) };
 
     let stage = console.stage("golden", samples.count);
@@ -70,10 +78,18 @@ pub(crate) fn verify(console: &Console, args: &VerifyArgs) -> Result<bool> {
         seed += 1;
     };
     stage.done(&format!("{} samples, seeds {} to {seed}", samples.count, args.seed));
+    let rtl = args.dir.join("rtl");
+    let closed = match &closing {
+        Some(closing) => closing.verify(&bench, &compiled, &rtl, &trace, seed)?,
+        None => None,
+    };
     let mut object =
         json!({"name": compiled.network.name, "seeds": seed + 1 - args.seed, "seed": seed, "edited": edited});
     figures::score(&mut object, &trace, &samples);
     object["verify"] = figures::verification(&report, &samples, &prediction, &compiled.optimised);
+    if let Some(closing) = &closing {
+        object["closed_loop"] = closing.checked(&closing.recording.take(samples.count), closed.as_ref());
+    }
     if let Some(folder) = &report.reproduction {
         object["reproduction"] = json!(folder.display().to_string());
     }
@@ -89,8 +105,9 @@ pub(crate) fn verify(console: &Console, args: &VerifyArgs) -> Result<bool> {
         nervure_front::write_npz(output, &arrays(&trace))?;
         object["output"] = json!(output.display().to_string());
     }
-    console.result(&object, || words(&object, &report));
-    Ok(report.passed())
+    let wrong: Vec<String> = closed.iter().flat_map(closed::failures).collect();
+    console.result(&object, || words(&object, &report, &wrong));
+    Ok(report.passed() && wrong.is_empty())
 }
 
 struct Job<'a> {
@@ -137,7 +154,7 @@ fn window(report: &Report) -> Range<u64> {
     cycle.map_or(0..FROM_START, |c| c.saturating_sub(AROUND)..c + AROUND)
 }
 
-fn words(object: &Value, report: &Report) -> String {
+fn words(object: &Value, report: &Report, wrong: &[String]) -> String {
     let seeds = object["seeds"].as_u64().unwrap_or(1);
     let mut lines = vec![format!(
         "{}: {} samples, {} mismatches, {} cycles measured, {} predicted{}",
@@ -148,12 +165,14 @@ fn words(object: &Value, report: &Report) -> String {
         report.cycles_predicted.map_or("none".to_owned(), thousands),
         if seeds > 1 { format!(", {seeds} seeds") } else { String::new() }
     )];
+    lines.extend(closed::words(&object["closed_loop"]));
     lines.extend(summary::failures(object));
+    lines.extend_from_slice(wrong);
     for key in ["reproduction", "output"] {
         lines.extend(object[key].as_str().map(|path| format!("{key}: {path}")));
     }
     lines.extend(object["waves"]["file"].as_str().map(|path| format!("waves: {path}")));
-    lines.push(if report.passed() {
+    lines.push(if report.passed() && wrong.is_empty() {
         "passed".to_owned()
     } else {
         format!("FAILED with seed {}", object["seed"])
