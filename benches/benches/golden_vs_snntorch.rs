@@ -3,7 +3,8 @@
 //! snnTorch comes by pip into a virtual environment below Cargo's folder, which takes some gigabytes; without network or
 //! Python the benchmark says so and ends. It is given what suits it: samples as floats in memory before the clock starts,
 //! inference mode, and the first layer's product for all steps at once. Both have made their network ready before the clock
-//! starts; the golden model's time is all of `Simulator::run`, from samples to recorded classes.
+//! starts; the golden model's time is all of `Simulator::run`, from samples to recorded classes, and a turn of it is as many
+//! runs as take the time of one of theirs.
 //!
 //! On a busy machine the medians of several threads flatter us, for its threads wait for each other: then the best
 //! runs, in brackets, are the ones to compare.
@@ -62,12 +63,16 @@ fn compare(python: &Path, network: &Network, samples: &Samples, threads: usize) 
 
     let (mut theirs, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
-        theirs.push(torch.ask("run")?.parse()?);
+        let seconds = torch.ask("run")?.parse()?;
+        theirs.push(seconds);
         // Its threads spin for a while.
         sleep(Duration::from_millis(100));
-        let start = Instant::now();
-        run();
-        ours.push(start.elapsed().as_secs_f64());
+        let (start, mut runs) = (Instant::now(), 0.0);
+        while start.elapsed().as_secs_f64() < seconds {
+            run();
+            runs += 1.0;
+        }
+        ours.push(start.elapsed().as_secs_f64() / runs);
     }
     let rate = |seconds: f64| samples.count as f64 / seconds;
     let [(a, a_best), (b, b_best)] = [theirs, ours].map(|mut seconds| {

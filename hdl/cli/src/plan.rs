@@ -17,7 +17,7 @@ use crate::compile::Compiled;
 use crate::embedded::Resources;
 
 /// Samples that cycles are counted for.
-const SAMPLES: usize = 3;
+const SAMPLES: usize = 10;
 /// What is counted, in the order of [`Use`].
 const NAMES: [&str; 4] = ["LUT", "FF", "kbit of block RAM", "DSP"];
 
