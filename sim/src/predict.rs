@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::Result;
 use nervure_back::Replay;
-use nervure_core::{Design, Instance, Network, Rate, Samples, Schedule, Stream};
+use nervure_core::{Design, Instance, Network, Rate, Runner, Samples, Schedule, Stream};
 
 use crate::cosim::SampleCycles;
 use crate::golden::Replayer;
@@ -52,22 +52,47 @@ pub fn predict(network: &Network, design: &Design, samples: &Samples) -> Result<
     });
     let mut entered = vec![(0, 0); network.nodes.len()];
     let mut all = Vec::with_capacity(samples.count);
-    for (schedules, part) in parts {
-        all.extend(schedules);
-        for (sum, part) in entered.iter_mut().zip(part) {
+    let mut answers = vec![Vec::with_capacity(samples.count); design.outputs.len()];
+    for part in parts {
+        all.extend(part.schedules);
+        for (sum, part) in entered.iter_mut().zip(part.entered) {
             *sum = (sum.0 + part.0, sum.1 + part.1);
         }
+        for beats in part.answers {
+            answers.iter_mut().zip(beats).for_each(|(all, n)| all.push(n));
+        }
     }
-    let steps = samples.steps.max(1);
-    let beats =
-        |list: &[Stream]| list.iter().map(|s| (s.beats() * frames(s, steps)) as u64).collect::<Vec<_>>();
-    let replay = Replay::new(design, &all, &beats(&design.inputs), &beats(&design.outputs));
-    let cycles = replay.run(samples.count).map_err(|cycle| Deadlock { cycle })?;
+    let questions = design.inputs.iter().enumerate().map(|(n, s)| questions(network, samples, n, s)).collect();
+    let replay = Replay::new(design, &all, questions, answers);
+    let cycles = replay.run().map_err(|cycle| Deadlock { cycle })?;
     let cycles = cycles.into_iter().map(|c| SampleCycles { start: c.start, finish: c.finish }).collect();
     Ok(Prediction { cycles, entered })
 }
 
-/// Per sample and module its schedule, and what entered each layer.
+/// What is known of some of the samples.
+struct Part {
+    /// Per sample and module.
+    schedules: Vec<Vec<Schedule>>,
+    /// Per layer, as in [`Prediction::entered`].
+    entered: Vec<(u64, u64)>,
+    /// Per sample and output, beats.
+    answers: Vec<Vec<u64>>,
+}
+
+/// Beats of every sample at input `n` of the network.
+fn questions(network: &Network, samples: &Samples, n: usize, stream: &Stream) -> Vec<u64> {
+    let frames = frames(stream, samples.steps.max(1));
+    if !stream.events {
+        return vec![(stream.beats() * frames) as u64; samples.count];
+    }
+    let mut values = vec![0; stream.tensor.len()];
+    let mut beats = |sample: usize, step: usize| {
+        samples.input(network, n, sample, step, &mut values);
+        stream.beats_of(&values) as u64
+    };
+    (0..samples.count).map(|sample| (0..frames).map(|step| beats(sample, step)).sum()).collect()
+}
+
 fn schedules(
     network: &Network,
     replayer: &Replayer,
@@ -75,7 +100,7 @@ fn schedules(
     samples: &Samples,
     first: usize,
     count: usize,
-) -> (Vec<Vec<Schedule>>, Vec<(u64, u64)>) {
+) -> Part {
     let steps = samples.steps.max(1);
     let mut replay = replayer.replay(network, samples);
     let mut module_of = vec![Vec::new(); network.nodes.len()];
@@ -90,29 +115,39 @@ fn schedules(
         plumbing(module.instance.as_ref(), steps, &mut plumbed[m]);
     }
     let last = samples.count.min(first + count);
+    let mut answers = Vec::new();
     let list = (first..last).map(|sample| {
         let mut of_sample = plumbed.clone();
-        replay.visit(sample, |layer, runner, last, x| {
+        let mut beats: Vec<u64> =
+            design.outputs.iter().map(|s| if s.events { 0 } else { (s.beats() * frames(s, steps)) as u64 }).collect();
+        let before = |layer: usize, runner: &dyn Runner, last, x: &[&[i64]]| {
             let x0 = x.first().copied().unwrap_or_default();
             entered[layer].0 += x0.len() as u64;
             entered[layer].1 += x0.iter().filter(|v| **v != 0).count() as u64;
             for &m in &module_of[layer] {
                 runner.schedule(x, last, &mut of_sample[m]);
             }
+        };
+        replay.visit_all(sample, before, |output, values| {
+            let stream = &design.outputs[output];
+            if stream.events {
+                beats[output] += stream.beats_of(values) as u64;
+            }
         });
+        answers.push(beats);
         of_sample
     });
-    (list.collect(), entered)
+    Part { schedules: list.collect(), entered, answers }
 }
 
 const fn frames(stream: &Stream, steps: usize) -> usize {
     match stream.tensor.rate {
         Rate::Frame => 1,
-        Rate::Step => steps,
+        Rate::Step | Rate::Event => steps,
     }
 }
 
-/// Plumbing moves beats whatever they hold, so any data will do.
+/// Plumbing moves beats whatever they hold, so any data will do; a queue, the only plumbing of events, needs no schedule.
 fn plumbing(instance: &dyn Instance, steps: usize, out: &mut Schedule) {
     let x = &instance.interface().inputs[0];
     let data = vec![0; x.tensor.len()];

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nervure_back::Options;
 use nervure_core::block::Rng;
 use nervure_core::network::NodeId;
-use nervure_core::{InputPort, Network, Node, QType, Rate, TensorRef, TensorType};
+use nervure_core::{InputPort, Network, Node, QType, TensorRef, TensorType};
 use nervure_tests::{Built, noise, registry, rng};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -114,7 +114,7 @@ fn check(seed: u64, length: usize, samples: usize, steps: usize) -> Result<(), S
     let clock_mhz = rng.random::<bool>().then(|| rng.random_range(20..300));
     let built =
         Built::new(&network, target, &Options { clock_mhz }).map_err(|d| format!("does not build: {d}"))?;
-    let steps = if network.inputs[0].tensor.rate == Rate::Step { steps } else { 1 };
+    let steps = if network.inputs[0].tensor.rate.steps() { steps } else { 1 };
     let samples = noise(&network, samples, steps, rng);
     let folder = failures().join(format!("seed_{seed}_length_{length}_steps_{steps}"));
     built.check(&network, &samples, seed, Some(&folder)).map(|_| ())

@@ -152,7 +152,8 @@ impl Lowering<'_> {
         layer: &str,
         params: serde_json::Value,
     ) -> Result<usize, Diagnostic> {
-        let instance = self.registry.get(block)?.instantiate(params)?;
+        let instance = self.registry.get(block)?.instantiate(params);
+        let instance = instance.map_err(|d| d.at(layer).at("layers"))?;
         Ok(self.module(&format!("{layer}_{role}"), layer, None, instance))
     }
 

@@ -83,6 +83,9 @@ fn origin(design: &Design) -> String {
 }
 
 fn stream_text(s: &Stream) -> String {
+    if s.events {
+        return format!("{} {}", s.name, s.tensor);
+    }
     format!("{} {}, {} lane{}", s.name, s.tensor, s.lanes, if s.lanes == 1 { "" } else { "s" })
 }
 

@@ -57,21 +57,47 @@ struct Machine {
 pub struct Replay {
     machines: Vec<Machine>,
     channels: Vec<Register>,
-    /// Channel and beats per sample of each boundary input and output.
-    inputs: Vec<(usize, u64)>,
-    outputs: Vec<(usize, u64)>,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+}
+
+/// A port of the boundary.
+#[derive(Debug, Clone)]
+struct Port {
+    channel: usize,
+    /// Beats that every sample has there.
+    beats: Vec<u64>,
+    /// Samples that have passed, and beats of the next.
+    sample: usize,
+    passed: u64,
+}
+
+impl Port {
+    fn waits(&self) -> bool {
+        self.sample < self.beats.len()
+    }
+
+    /// A beat passes; of which sample.
+    fn pass(&mut self) -> usize {
+        let sample = self.sample;
+        self.passed += 1;
+        if self.passed == self.beats[sample] {
+            (self.sample, self.passed) = (sample + 1, 0);
+        }
+        sample
+    }
 }
 
 impl Replay {
     /// A design at rest, right after reset.
     ///
     /// `samples` holds, per module, the schedule of one sample after the other, all steps joined;
-    /// `input_beats` and `output_beats` the beats a sample has at each boundary port.
+    /// `input_beats` and `output_beats`, per boundary port, the beats of each sample, at least one.
     pub fn new(
         design: &Design,
         samples: &[Vec<Schedule>],
-        input_beats: &[u64],
-        output_beats: &[u64],
+        input_beats: Vec<Vec<u64>>,
+        output_beats: Vec<Vec<u64>>,
     ) -> Self {
         let mut channels = Vec::new();
         let machines = design
@@ -115,72 +141,62 @@ impl Replay {
             };
             channels.push(Register { beats: 0, capacity, through, at_start: 0 });
         }
-        let boundary = |beats: &[u64], from: bool| {
-            beats
-                .iter()
-                .enumerate()
-                .map(|(n, &b)| {
-                    let end = Endpoint::Boundary(n);
-                    let at = |c: &nervure_core::Channel| if from { c.from == end } else { c.to == end };
-                    (design.channels.iter().position(at).expect("every boundary port has a channel"), b)
-                })
-                .collect()
+        let boundary = |beats: Vec<Vec<u64>>, from: bool| {
+            let port = |(n, beats)| {
+                let end = Endpoint::Boundary(n);
+                let at = |c: &nervure_core::Channel| if from { c.from == end } else { c.to == end };
+                let channel = design.channels.iter().position(at).expect("every boundary port has a channel");
+                Port { channel, beats, sample: 0, passed: 0 }
+            };
+            beats.into_iter().enumerate().map(port).collect()
         };
-        Self {
-            machines,
-            channels,
-            inputs: boundary(input_beats, true),
-            outputs: boundary(output_beats, false),
-        }
+        let (inputs, outputs) = (boundary(input_beats, true), boundary(output_beats, false));
+        Self { machines, channels, inputs, outputs }
     }
 
-    /// Runs `count` samples one right behind the other and returns when each passed.
+    /// Runs all samples one right behind the other and returns when each passed.
     ///
     /// Errors: the cycle in which nothing can move any more (a deadlock), when there is one.
-    pub fn run(mut self, count: usize) -> Result<Vec<SampleCycles>, u64> {
-        let count = count as u64;
-        let mut taken = vec![0u64; self.inputs.len()];
-        let mut given = vec![0u64; self.outputs.len()];
-        let mut cycles = vec![SampleCycles { start: u64::MAX, finish: 0 }; count as usize];
+    pub fn run(mut self) -> Result<Vec<SampleCycles>, u64> {
+        let count = self.outputs.first().map_or(0, |o| o.beats.len());
+        let mut cycles = vec![SampleCycles { start: u64::MAX, finish: 0 }; count];
         let mut cycle = 0u64;
-        while given.iter().zip(&self.outputs).any(|(g, (_, beats))| g < &(beats * count)) {
-            self.offer(&taken, count);
+        while self.outputs.iter().any(Port::waits) {
+            self.offer();
             self.channels.iter_mut().for_each(|c| c.at_start = c.beats);
             let mut moved = false;
-            for (n, (channel, beats)) in self.outputs.iter().enumerate() {
-                let c = &mut self.channels[*channel];
+            for port in &mut self.outputs {
+                let c = &mut self.channels[port.channel];
                 if c.ready() {
                     c.beats -= 1;
-                    let sample = &mut cycles[(given[n] / beats) as usize];
+                    let sample = &mut cycles[port.pass()];
                     sample.finish = sample.finish.max(cycle);
-                    given[n] += 1;
                     moved = true;
                 }
             }
             for m in (0..self.machines.len()).rev() {
                 moved |= self.machines[m].advance(&mut self.channels);
             }
-            for (n, (channel, beats)) in self.inputs.iter().enumerate() {
-                if taken[n] < beats * count && self.channels[*channel].beats == 0 {
-                    let sample = &mut cycles[(taken[n] / beats) as usize];
+            for port in self.inputs.iter_mut().filter(|p| p.waits()) {
+                if self.channels[port.channel].beats == 0 {
+                    let sample = &mut cycles[port.pass()];
                     sample.start = sample.start.min(cycle);
-                    taken[n] += 1;
                 }
             }
             cycle += 1;
             if !moved {
                 return Err(cycle);
             }
-            self.offer(&taken, count);
+            self.offer();
             cycle += self.skip();
         }
         Ok(cycles)
     }
 
     /// A boundary input always has its next beat on offer.
-    fn offer(&mut self, taken: &[u64], count: u64) {
-        for ((channel, beats), taken) in self.inputs.iter().zip(taken) {
-            self.channels[*channel].beats = u32::from(*taken < beats * count);
+    fn offer(&mut self) {
+        for port in &self.inputs {
+            self.channels[port.channel].beats = u32::from(port.waits());
         }
     }
 
@@ -194,7 +210,7 @@ impl Replay {
             }
         }
         // A beat at a boundary output can always move.
-        if self.outputs.iter().any(|(c, _)| self.channels[*c].beats > 0) || least == u32::MAX {
+        if self.outputs.iter().any(|p| self.channels[p.channel].beats > 0) || least == u32::MAX {
             return 0;
         }
         self.machines.iter_mut().for_each(|m| m.skip(least));

@@ -11,7 +11,8 @@ use crate::diag::Diagnostic;
 use crate::kernel::Kernel;
 use crate::schedule::{Schedule, Timing};
 use crate::target::Target;
-use crate::tensor::TensorType;
+use crate::num::counter_bits;
+use crate::tensor::{Rate, TensorType};
 
 /// The seeded generator that random tests draw from.
 pub type Rng = rand::rngs::SmallRng;
@@ -62,7 +63,8 @@ pub trait Block: Sized + Sync + Send + 'static {
     fn cost(p: &Self::Params, t: &Target) -> Area;
 }
 
-/// A stream of tensors: `lanes` elements a beat, element 0 in the lowest bits. `lanes` divides the number of elements.
+/// A stream of tensors: `lanes` elements a beat, element 0 in the lowest bits. `lanes` divides the number of elements. Or a
+/// stream of address-events: one event a beat, its address below a bit that is zero; a beat with that bit set ends a step.
 ///
 /// `tlast` marks the last beat of a sample (for a stream with one tensor a step: of its last step).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,24 +73,43 @@ pub struct Stream {
     pub name: String,
     /// What passes.
     pub tensor: TensorType,
-    /// Elements a beat.
+    /// Elements a beat; 1 for events.
     pub lanes: usize,
+    /// Whether events pass instead of elements: the block says that it knows them.
+    pub events: bool,
 }
 
 impl Stream {
-    /// A stream.
+    /// A stream of elements. One of `tensor`s that pass as events is refused by [`Interface::check`].
     pub fn new(name: &str, tensor: TensorType, lanes: usize) -> Self {
-        Self { name: name.into(), tensor, lanes }
+        Self { name: name.into(), tensor, lanes, events: false }
     }
 
-    /// Beats a tensor.
+    /// A stream of whatever `tensor` passes as: for what moves beats and does not look into them.
+    pub fn any(name: &str, tensor: TensorType, lanes: usize) -> Self {
+        let events = tensor.rate == Rate::Event;
+        Self { name: name.into(), tensor, lanes, events }
+    }
+
+    /// Beats a tensor; of events, those that are there in any case: the end of the step.
     pub fn beats(&self) -> usize {
-        self.tensor.len() / self.lanes
+        if self.events { 1 } else { self.tensor.len() / self.lanes }
+    }
+
+    /// Beats in which `values`, one tensor, pass.
+    pub fn beats_of(&self, values: &[i64]) -> usize {
+        let events = if self.events { values.iter().sum::<i64>() as usize } else { 0 };
+        self.beats() + events
+    }
+
+    /// Bits of an address.
+    pub fn address_bits(&self) -> usize {
+        counter_bits(self.tensor.len())
     }
 
     /// Bits a beat.
     pub fn width(&self) -> usize {
-        self.lanes * self.tensor.format.bits as usize
+        if self.events { self.address_bits() + 1 } else { self.lanes * self.tensor.format.bits as usize }
     }
 }
 
@@ -107,10 +128,20 @@ impl Interface {
         Self { inputs: vec![Stream::new("x", x, x_lanes)], outputs: vec![Stream::new("y", y, y_lanes)] }
     }
 
-    /// Errors: what [`TensorType::check`] says of a stream; `E0202` for lanes that do not divide it.
+    /// Errors: what [`TensorType::check`] says of a stream; `E0202` for lanes that do not divide it; `E0203` for events where
+    /// the block knows elements only.
     pub fn check(&self) -> Result<(), Diagnostic> {
         for s in self.inputs.iter().chain(&self.outputs) {
             s.tensor.check().map_err(|d| d.at(s.name.clone()))?;
+            if s.tensor.rate == Rate::Event && !s.events {
+                let message = format!("`{}` is {}, expected its elements", s.name, s.tensor);
+                let help = "turn the events into elements first, once, and let every reader read those";
+                return Err(Diagnostic::new("E0203", message, help).at("input"));
+            }
+            if s.events && s.lanes != 1 {
+                let message = format!("`{}` has {} lanes, and events pass one a beat", s.name, s.lanes);
+                return Err(Diagnostic::new("E0202", message, "leave the lanes out").at("lanes"));
+            }
             crate::diag::divides("lanes", s.lanes, "the elements of the tensor", s.tensor.len())?;
         }
         Ok(())

@@ -132,7 +132,7 @@ pub fn cosim(
     let reference = |p: &'_ Prepared, pass, outcome: &Outcome, report: &mut Report| {
         let r = Reference { design, network, trace, model: &model, expected: &p.expected };
         r.check(pass, &p.stimulus, outcome, report);
-        r.cycles(outcome)
+        r.cycles(&p.stimulus, outcome)
     };
     let mut report = Report { samples: samples.count, ..Report::default() };
     let (fast, slow) = std::thread::scope(|scope| {
@@ -188,8 +188,7 @@ fn prepare(
     file: PathBuf,
 ) -> Result<Prepared> {
     let outputs = design.outputs.iter().zip(&trace.outputs);
-    let beats = outputs.clone().map(|(s, r)| (count * r.frames * s.beats(), r.frames * s.beats())).collect();
-    let expected = outputs.map(|(s, r)| pack::expected(r, s, count)).collect();
+    let (expected, beats) = outputs.map(|(s, r)| pack::expected(r, s, count)).unzip();
     let stimulus = pack::stimulus(network, &design.inputs, samples, count, beats);
     stimulus.write(&file)?;
     Ok(Prepared { stimulus, file, expected })

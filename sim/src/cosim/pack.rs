@@ -1,56 +1,100 @@
-//! Tensors to beats and back: element 0 in the lowest bits, `lanes` elements a beat, the last beat padded with zeros.
+//! Tensors to beats and back: element 0 in the lowest bits, `lanes` elements a beat, the last beat padded with zeros; or
+//! events, an address a beat, and a beat with the bit above the address set at the end of the step.
 
-use nervure_core::{Network, Rate, Samples, Stream};
+use nervure_core::{Network, Samples, Stream};
 
 use crate::golden::Recorded;
 use crate::verilate::{Port, Stimulus};
 
 /// Everything that enters, and the number of beats that must leave. The bits between the last element and the next whole
-/// byte are ones: a design must not read them.
+/// byte are ones, and so is the address in a beat that ends a step: a design must not read them. Events come in an order
+/// drawn from sample and step, for it must not matter.
 pub fn stimulus(
     network: &Network,
     inputs: &[Stream],
     samples: &Samples,
     count: usize,
-    expected: Vec<(usize, usize)>,
+    expected: Vec<Vec<u32>>,
 ) -> Stimulus {
     let steps = samples.steps.max(1);
     let mut all = Vec::new();
     for (n, stream) in inputs.iter().enumerate() {
         let port = Port::new(stream, true);
-        let frames = if stream.tensor.rate == Rate::Step { steps } else { 1 };
+        let frames = if stream.tensor.rate.steps() { steps } else { 1 };
         let mut values = vec![0; stream.tensor.len()];
         let mut words = Vec::with_capacity(count * frames * stream.beats() * port.words);
+        let mut sizes = Vec::with_capacity(count);
         for sample in 0..count {
+            let before = words.len();
             for step in 0..frames {
                 samples.input(network, n, sample, step, &mut values);
-                pack(&values, stream, port.words, &mut words);
+                if stream.events {
+                    let mut addresses = addresses(&values);
+                    shuffle(&mut addresses, (sample * frames + step) as u64);
+                    let idle = (1 << stream.address_bits()) - 1;
+                    pack_events(&addresses, idle, stream, port.words, &mut words);
+                } else {
+                    pack(&values, stream, port.words, &mut words);
+                }
             }
+            sizes.push(((words.len() - before) / port.words) as u32);
         }
         let padding = (stream.width()..port.bits).map(|bit| (bit / 32, 1u32 << (bit % 32)));
         for (word, bit) in padding {
             words.iter_mut().skip(word).step_by(port.words).for_each(|w| *w |= bit);
         }
-        all.push((words, frames * stream.beats()));
+        all.push((words, sizes));
     }
     Stimulus { inputs: all, expected }
 }
 
-/// Beats of the first `count` samples of a recording.
-pub fn expected(recorded: &Recorded, stream: &Stream, count: usize) -> Vec<u32> {
+/// Beats of the first `count` samples of a recording, and how many each has.
+pub fn expected(recorded: &Recorded, stream: &Stream, count: usize) -> (Vec<u32>, Vec<u32>) {
     let words = Port::new(stream, false).words;
     let mut values = vec![0; stream.tensor.len()];
     let mut beats = Vec::with_capacity(count * recorded.frames * stream.beats() * words);
+    let mut sizes = Vec::with_capacity(count);
     for sample in 0..count {
+        let before = beats.len();
         for step in 0..recorded.frames {
             recorded.get(sample, step, &mut values);
-            pack(&values, stream, words, &mut beats);
+            if stream.events {
+                pack_events(&addresses(&values), 0, stream, words, &mut beats);
+            } else {
+                pack(&values, stream, words, &mut beats);
+            }
         }
+        sizes.push(((beats.len() - before) / words) as u32);
     }
-    beats
+    (beats, sizes)
 }
 
-/// Appends the beats of one tensor.
+/// The address of every event, ascending; an element of value n is n events.
+fn addresses(values: &[i64]) -> Vec<usize> {
+    values.iter().enumerate().flat_map(|(n, v)| std::iter::repeat_n(n, *v as usize)).collect()
+}
+
+/// An order of its own for every `seed` (Fisher and Yates; xorshift).
+fn shuffle(list: &mut [usize], seed: u64) {
+    let mut state = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    for i in (1..list.len()).rev() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        list.swap(i, (state >> 16) as usize % (i + 1));
+    }
+}
+
+/// Appends the events of one step and its end, whose address is `idle`.
+fn pack_events(addresses: &[usize], idle: usize, stream: &Stream, words: usize, out: &mut Vec<u32>) {
+    let end = 1 << stream.address_bits();
+    for beat in addresses.iter().copied().chain([end | idle]) {
+        out.push(beat as u32);
+        out.resize(out.len() + words - 1, 0);
+    }
+}
+
+/// Appends the beats of one tensor of elements.
 pub fn pack(values: &[i64], stream: &Stream, words: usize, out: &mut Vec<u32>) {
     let bits = stream.tensor.format.bits as usize;
     let keep = u64::MAX >> (64 - bits);

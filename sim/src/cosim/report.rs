@@ -46,7 +46,14 @@ pub enum Fault {
         /// By the hardware.
         got: i64,
     },
-    /// A bit is set after the last element.
+    /// Another event, or the end of the step, which has no address, in the place of one.
+    Event {
+        /// Its address by the golden model.
+        expected: Option<usize>,
+        /// Its address by the hardware.
+        got: Option<usize>,
+    },
+    /// A bit is set after the last element, or beside the address.
     Padding,
     /// `tlast` is wrong.
     Last {
@@ -204,6 +211,10 @@ impl fmt::Display for Mismatch {
         )?;
         match fault {
             Fault::Value { expected, got } => write!(f, "expected {expected}, got {got}"),
+            Fault::Event { expected, got } => {
+                let say = |a: &Option<usize>| a.map_or("the end of the step".into(), |a| format!("event {a}"));
+                write!(f, "expected {}, got {}", say(expected), say(got))
+            }
             Fault::Padding => f.write_str("a bit after the last element is set"),
             Fault::Last { expected } => {
                 write!(f, "tlast is {}, expected {}", u8::from(!expected), u8::from(*expected))

@@ -133,6 +133,7 @@ fn deal<'a>(count: usize, chunk: usize, recordings: impl Iterator<Item = &'a mut
 pub struct Replay<'a> {
     worker: Worker<'a>,
     samples: &'a Samples,
+    outputs: Vec<TensorRef>,
 }
 
 /// The fixed part of a [`Replay`].
@@ -149,7 +150,8 @@ impl Replayer {
 
     /// Golden models and an arena of their own.
     pub fn replay<'a>(&'a self, network: &'a Network, samples: &'a Samples) -> Replay<'a> {
-        Replay { worker: Worker::new(network, &self.plan, true), samples }
+        let outputs = network.outputs.iter().map(|(_, r)| *r).collect();
+        Replay { worker: Worker::new(network, &self.plan, true), samples, outputs }
     }
 }
 
@@ -158,6 +160,21 @@ impl Replay<'_> {
     /// the last step of the sample, and always for a layer that runs once.
     pub fn visit(&mut self, sample: usize, mut f: impl FnMut(usize, &dyn Runner, bool, &[&[i64]])) {
         self.worker.sample(self.samples, sample, &mut f, &mut |_, _| ());
+    }
+
+    /// The same, and `g(output, values)` for every output of the network after each step.
+    pub fn visit_all(
+        &mut self,
+        sample: usize,
+        mut f: impl FnMut(usize, &dyn Runner, bool, &[&[i64]]),
+        mut g: impl FnMut(usize, &[i64]),
+    ) {
+        let (plan, outputs) = (self.worker.plan(), &self.outputs);
+        self.worker.sample(self.samples, sample, &mut f, &mut |arena, _| {
+            for (n, tensor) in outputs.iter().enumerate() {
+                g(n, &arena[plan.range(*tensor)]);
+            }
+        });
     }
 }
 

@@ -43,7 +43,7 @@ impl Plan {
         for node in &network.nodes {
             let interface = node.instance.interface();
             let ports = interface.inputs.iter().chain(&interface.outputs);
-            let steps = ports.into_iter().any(|s| s.tensor.rate == Rate::Step);
+            let steps = ports.into_iter().any(|s| s.tensor.rate.steps());
             let late = node.inputs.iter().find(|r| plan.is_late(network, **r));
             let when = match (steps, late) {
                 (true, Some(&r)) => {

@@ -18,7 +18,7 @@ pub struct Recorded {
 impl Recorded {
     /// Zeros for `count` samples of `steps` steps.
     pub fn new(name: &str, tensor: TensorType, count: usize, steps: usize) -> Self {
-        let frames = if tensor.rate == Rate::Step { steps } else { 1 };
+        let frames = if tensor.rate.steps() { steps } else { 1 };
         let (n, format) = (count * frames * tensor.len(), tensor.format);
         let elements = if format.min() >= 0 && format.max() <= u8::MAX.into() {
             Elements::U8(vec![0; n])

@@ -2,7 +2,7 @@
 
 use std::array;
 
-use nervure_core::{Network, Rate, Runner, Samples};
+use nervure_core::{Network, Runner, Samples};
 
 use super::plan::{PORTS, Plan, When};
 
@@ -29,6 +29,11 @@ impl<'a> Worker<'a> {
         Self { network, plan, runners, arena: vec![0; plan.arena], direct }
     }
 
+    /// Where everything is.
+    pub(super) const fn plan(&self) -> &'a Plan {
+        self.plan
+    }
+
     /// Executes a sample from reset: `before(layer, runner, last, inputs)` each layer, `after(arena, step)` each step.
     pub(super) fn sample(
         &mut self,
@@ -44,7 +49,7 @@ impl<'a> Worker<'a> {
         for step in 0..steps {
             let (first, last) = (step == 0, step + 1 == steps);
             for (n, (range, rate)) in self.plan.inputs.iter().enumerate() {
-                if (first || *rate == Rate::Step) && !self.direct[n] {
+                if (first || rate.steps()) && !self.direct[n] {
                     samples.input(self.network, n, sample, step, &mut self.arena[range.clone()]);
                 }
             }

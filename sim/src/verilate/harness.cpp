@@ -54,13 +54,15 @@ struct Stall {
 
 struct Input {
   std::vector<uint32_t> data;  // beats, then one beat of whatever is on the wires when nothing is offered
+  std::vector<uint32_t> sizes; // beats of each sample
   std::vector<uint64_t> first;
-  uint64_t beats = 0, per_sample = 1, next = 0, in_sample = 0;
+  uint64_t beats = 0, samples = 0, next = 0, in_sample = 0;
   bool offered = false, ready = false, stale = true;
   Stall stall;
 
   void restart() {
     next = in_sample = 0;
+    first.reserve(samples);
     offered = ready = false;
     stale = true;
     first.clear();
@@ -70,7 +72,7 @@ struct Input {
 struct Output {
   std::vector<uint32_t> data;
   std::vector<uint64_t> when;  // cycle, and tlast in bit 63
-  uint64_t beats = 0, per_sample = 1, next = 0, keep = 0;
+  uint64_t beats = 0, samples = 0, next = 0, keep = 0;
   bool valid = false, ready = false, last = false, pending = false, patient = false, seen = false;
   Stall stall;
 
@@ -133,7 +135,7 @@ static inline bool step(MODEL& top) {
     if (s.stale) { \
       put(top.p##_tdata, &s.data[(s.offered ? s.next : s.beats) * words]); \
       top.p##_tvalid = s.offered; \
-      top.p##_tlast = s.offered ? s.in_sample + 1 == s.per_sample : s.stall.chance != 0; \
+      top.p##_tlast = s.offered ? s.in_sample + 1 == s.sizes[s.first.size() - (s.in_sample != 0)] : s.stall.chance != 0; \
       s.stale = false; \
     } \
   }
@@ -154,7 +156,7 @@ static inline bool step(MODEL& top) {
       s.offered = false; \
       s.stale = true; \
       if (s.in_sample == 0) s.first.push_back(cycle); \
-      if (++s.in_sample == s.per_sample) s.in_sample = 0; \
+      if (++s.in_sample == s.sizes[s.first.size() - 1]) s.in_sample = 0; \
       ++s.next; \
     } \
   }
@@ -244,7 +246,7 @@ static void report(std::FILE* f, Status status) {
 }
 
 static const char* wave_file = "waves.fst";
-static const char* expected_file = nullptr;  // words of every expected beat, output by output
+static const char* expected_file = nullptr;  // output by output: beats of each sample, words of every expected beat
 
 // For a person who reproduces a mismatch: prints the first that differ.
 static int compare() {
@@ -252,11 +254,18 @@ static int compare() {
   if (!f) return std::perror(expected_file), 2;
   int wrong = 0;
 #define DIFFER(i, p, words, mask) \
+  std::vector<bool> ends##i(out[i].beats); \
+  for (uint64_t n = 0, end = 0; n < out[i].samples; ++n) { \
+    uint32_t size; \
+    if (std::fread(&size, 4, 1, f) != 1) return std::fprintf(stderr, "sim: short %s\n", expected_file), 2; \
+    end += size; \
+    if (end && end <= out[i].beats) ends##i[end - 1] = true; \
+  } \
   for (uint64_t beat = 0; beat < out[i].beats; ++beat) { \
     uint32_t want[words]; \
     if (std::fread(want, 4, words, f) != words) return std::fprintf(stderr, "sim: short %s\n", expected_file), 2; \
     const bool given = beat < out[i].when.size(); \
-    const bool last = (beat + 1) % out[i].per_sample == 0, got_last = given && out[i].when[beat] >> 63; \
+    const bool last = ends##i[beat], got_last = given && out[i].when[beat] >> 63; \
     if (given && last == got_last && !std::memcmp(want, &out[i].data[beat * words], sizeof want)) continue; \
     if (++wrong > 10) continue; \
     std::printf(#p " beat %llu: expected", (unsigned long long)beat); \
@@ -288,11 +297,11 @@ static bool option(const char* text) {
   if (name == "expected") return expected_file = eq + 1, true;
   for (unsigned i = 0; i < N_IN; ++i) {
     if (name == "beats" + std::to_string(i)) return in[i].beats = v, true;
-    if (name == "sample" + std::to_string(i)) return in[i].per_sample = v, true;
+    if (name == "samples" + std::to_string(i)) return in[i].samples = v, true;
   }
   for (unsigned i = 0; i < N_OUT; ++i) {
     if (name == "expect" + std::to_string(i)) return out[i].beats = v, true;
-    if (name == "answer" + std::to_string(i)) return out[i].per_sample = v, true;
+    if (name == "answers" + std::to_string(i)) return out[i].samples = v, true;
   }
   return false;
 }
@@ -307,6 +316,8 @@ int main(int argc, char** argv) {
     Input& s = in[i]; \
     s.data.resize((s.beats + 1) * words); \
     if (std::fread(s.data.data(), 4 * words, s.beats, f) != s.beats) return std::fprintf(stderr, "sim: short stimulus\n"), 2; \
+    s.sizes.resize(s.samples); \
+    if (std::fread(s.sizes.data(), 4, s.samples, f) != s.samples) return std::fprintf(stderr, "sim: short stimulus\n"), 2; \
     s.stall.chance = stall_in; \
     s.stall.state = (seed + 1) * 0x9E3779B97F4A7C15ull + i; \
     if (stall_in) for (unsigned w = 0; w < words; ++w) s.data[s.beats * words + w] = s.stall.draw(); \

@@ -12,10 +12,10 @@ use crate::tool::{Call, Toolbox};
 /// Beats for every input, and how many are expected of every output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stimulus {
-    /// Per input: beats of [`super::Port::words`] words, and beats a sample.
-    pub inputs: Vec<(Vec<u32>, usize)>,
-    /// Per output: beats in all, and beats a sample.
-    pub expected: Vec<(usize, usize)>,
+    /// Per input: beats of [`super::Port::words`] words, and the number of beats of each sample.
+    pub inputs: Vec<(Vec<u32>, Vec<u32>)>,
+    /// Per output: the number of beats of each sample.
+    pub expected: Vec<Vec<u32>>,
 }
 
 /// A window of cycles to write to an FST file.
@@ -68,12 +68,13 @@ impl RunOptions {
         ];
         args.extend(self.max_cycles.map(|n| format!("max_cycles={n}")));
         args.extend(self.reset_at.map(|n| format!("reset_at={n}")));
-        for (i, ((data, per_sample), words)) in stimulus.inputs.iter().zip(words).enumerate() {
+        for (i, ((data, sizes), words)) in stimulus.inputs.iter().zip(words).enumerate() {
             args.push(format!("beats{i}={}", data.len() / words));
-            args.push(format!("sample{i}={per_sample}"));
+            args.push(format!("samples{i}={}", sizes.len()));
         }
-        for (i, (beats, per_sample)) in stimulus.expected.iter().enumerate() {
-            args.extend([format!("expect{i}={beats}"), format!("answer{i}={per_sample}")]);
+        for (i, sizes) in stimulus.expected.iter().enumerate() {
+            args.push(format!("expect{i}={}", total(sizes)));
+            args.push(format!("answers{i}={}", sizes.len()));
         }
         if let Some(Waves { file, window }) = &self.waves {
             args.push(format!("waves={}", file.display()));
@@ -166,10 +167,16 @@ pub struct Outcome {
     pub outputs: Vec<Taken>,
 }
 
+/// Beats in all.
+pub(crate) fn total(sizes: &[u32]) -> u64 {
+    sizes.iter().map(|n| u64::from(*n)).sum()
+}
+
 impl Stimulus {
     /// Writes what the program reads.
     pub fn write(&self, file: &Path) -> Result<()> {
-        let bytes: Vec<u8> = self.inputs.iter().flat_map(|(w, _)| w).flat_map(|w| w.to_le_bytes()).collect();
+        let words = self.inputs.iter().flat_map(|(w, sizes)| w.iter().chain(sizes));
+        let bytes: Vec<u8> = words.flat_map(|w| w.to_le_bytes()).collect();
         std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
     }
 }
