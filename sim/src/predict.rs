@@ -62,7 +62,8 @@ pub fn predict(network: &Network, design: &Design, samples: &Samples) -> Result<
             answers.iter_mut().zip(beats).for_each(|(all, n)| all.push(n));
         }
     }
-    let questions = design.inputs.iter().enumerate().map(|(n, s)| questions(network, samples, n, s)).collect();
+    let questions =
+        design.inputs.iter().enumerate().map(|(n, s)| questions(network, samples, n, s)).collect();
     let replay = Replay::new(design, &all, questions, answers);
     let cycles = replay.run().map_err(|cycle| Deadlock { cycle })?;
     let cycles = cycles.into_iter().map(|c| SampleCycles { start: c.start, finish: c.finish }).collect();
@@ -118,8 +119,11 @@ fn schedules(
     let mut answers = Vec::new();
     let list = (first..last).map(|sample| {
         let mut of_sample = plumbed.clone();
-        let mut beats: Vec<u64> =
-            design.outputs.iter().map(|s| if s.events { 0 } else { (s.beats() * frames(s, steps)) as u64 }).collect();
+        let mut beats: Vec<u64> = design
+            .outputs
+            .iter()
+            .map(|s| if s.events { 0 } else { (s.beats() * frames(s, steps)) as u64 })
+            .collect();
         let before = |layer: usize, runner: &dyn Runner, last, x: &[&[i64]]| {
             let x0 = x.first().copied().unwrap_or_default();
             entered[layer].0 += x0.len() as u64;

@@ -9,9 +9,9 @@ use serde::de::DeserializeOwned;
 
 use crate::diag::Diagnostic;
 use crate::kernel::Kernel;
+use crate::num::counter_bits;
 use crate::schedule::{Schedule, Timing};
 use crate::target::Target;
-use crate::num::counter_bits;
 use crate::tensor::{Rate, TensorType};
 
 /// The seeded generator that random tests draw from.

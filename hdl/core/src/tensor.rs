@@ -87,7 +87,9 @@ impl TensorType {
         let len = self.shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
         let q = self.format;
         match len {
-            Some(1..=Self::MAX_LEN) if self.rate == Rate::Event && (q.signed || q.frac != 0 || q.bits > 8) => {
+            Some(1..=Self::MAX_LEN)
+                if self.rate == Rate::Event && (q.signed || q.frac != 0 || q.bits > 8) =>
+            {
                 let message = format!("an element cannot be {q} events in a step");
                 let help = "give events a format from u1 to u8: the most events of one address in a step";
                 Err(Diagnostic::new("E0203", message, help).at("format"))

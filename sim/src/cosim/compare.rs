@@ -53,15 +53,16 @@ impl Reference<'_> {
                 Waiting { stream: p.prefix.clone(), beats: s.beats, of, valid: s.valid, ready: s.ready }
             },
         );
-        let outputs = outcome.outputs.iter().zip(&self.model.outputs).zip(&stimulus.expected).map(
-            |((s, p), sizes)| Waiting {
-                stream: p.prefix.clone(),
-                beats: s.beats,
-                of: total(sizes),
-                valid: s.valid,
-                ready: s.ready,
-            },
-        );
+        let outputs =
+            outcome.outputs.iter().zip(&self.model.outputs).zip(&stimulus.expected).map(|((s, p), sizes)| {
+                Waiting {
+                    stream: p.prefix.clone(),
+                    beats: s.beats,
+                    of: total(sizes),
+                    valid: s.valid,
+                    ready: s.ready,
+                }
+            });
         inputs.chain(outputs).collect()
     }
 
@@ -69,7 +70,8 @@ impl Reference<'_> {
         let (stream, taken) = (&self.design.outputs[n], &outcome.outputs[n]);
         let words = self.model.outputs[n].words;
         let (name, tensor) = &self.network.outputs[n];
-        let beats = sizes.iter().enumerate().flat_map(|(s, &size)| (0..size).map(move |b| (s, b, b + 1 == size)));
+        let beats =
+            sizes.iter().enumerate().flat_map(|(s, &size)| (0..size).map(move |b| (s, b, b + 1 == size)));
         let pairs = self.expected[n].chunks_exact(words).zip(taken.words.chunks_exact(words));
         for (at, ((sample, beat, last), (want, got))) in beats.zip(pairs).enumerate() {
             if want == got && taken.last[at] == last {

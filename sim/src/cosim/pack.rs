@@ -1,14 +1,14 @@
 //! Tensors to beats and back: element 0 in the lowest bits, `lanes` elements a beat, the last beat padded with zeros; or
 //! events, an address a beat, and a beat with the bit above the address set at the end of the step.
 
-use nervure_core::{Network, Samples, Stream};
+use nervure_core::{Network, Samples, Stream, TensorRef};
 
 use crate::golden::Recorded;
 use crate::verilate::{Port, Stimulus};
 
 /// Everything that enters, and the number of beats that must leave. The bits between the last element and the next whole
-/// byte are ones, and so is the address in a beat that ends a step: a design must not read them. Events come in an order
-/// drawn from sample and step, for it must not matter.
+/// byte are ones: a design must not read them. Events come in an order drawn from sample and step, for it must not matter;
+/// ascending where a queue at the end of the design passes them on as they came.
 pub fn stimulus(
     network: &Network,
     inputs: &[Stream],
@@ -30,9 +30,10 @@ pub fn stimulus(
                 samples.input(network, n, sample, step, &mut values);
                 if stream.events {
                     let mut addresses = addresses(&values);
-                    shuffle(&mut addresses, (sample * frames + step) as u64);
-                    let idle = (1 << stream.address_bits()) - 1;
-                    pack_events(&addresses, idle, stream, port.words, &mut words);
+                    if !passed_on(network) {
+                        shuffle(&mut addresses, (sample * frames + step) as u64);
+                    }
+                    pack_events(&addresses, stream, port.words, &mut words);
                 } else {
                     pack(&values, stream, port.words, &mut words);
                 }
@@ -59,7 +60,7 @@ pub fn expected(recorded: &Recorded, stream: &Stream, count: usize) -> (Vec<u32>
         for step in 0..recorded.frames {
             recorded.get(sample, step, &mut values);
             if stream.events {
-                pack_events(&addresses(&values), 0, stream, words, &mut beats);
+                pack_events(&addresses(&values), stream, words, &mut beats);
             } else {
                 pack(&values, stream, words, &mut beats);
             }
@@ -67,6 +68,15 @@ pub fn expected(recorded: &Recorded, stream: &Stream, count: usize) -> (Vec<u32>
         sizes.push(((beats.len() - before) / words) as u32);
     }
     (beats, sizes)
+}
+
+/// Whether an output gives events as they came.
+fn passed_on(network: &Network) -> bool {
+    let event = |r: &TensorRef| network.stream(*r).events;
+    network.outputs.iter().any(|(_, r)| match r {
+        TensorRef::Output(id, _) => event(r) && network.nodes[id.0].inputs.iter().any(event),
+        TensorRef::Input(_) => true,
+    })
 }
 
 /// The address of every event, ascending; an element of value n is n events.
@@ -85,10 +95,10 @@ fn shuffle(list: &mut [usize], seed: u64) {
     }
 }
 
-/// Appends the events of one step and its end, whose address is `idle`.
-fn pack_events(addresses: &[usize], idle: usize, stream: &Stream, words: usize, out: &mut Vec<u32>) {
+/// Appends the events of one step and its end, whose address is zero.
+fn pack_events(addresses: &[usize], stream: &Stream, words: usize, out: &mut Vec<u32>) {
     let end = 1 << stream.address_bits();
-    for beat in addresses.iter().copied().chain([end | idle]) {
+    for beat in addresses.iter().copied().chain([end]) {
         out.push(beat as u32);
         out.resize(out.len() + words - 1, 0);
     }

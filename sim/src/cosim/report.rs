@@ -212,7 +212,8 @@ impl fmt::Display for Mismatch {
         match fault {
             Fault::Value { expected, got } => write!(f, "expected {expected}, got {got}"),
             Fault::Event { expected, got } => {
-                let say = |a: &Option<usize>| a.map_or("the end of the step".into(), |a| format!("event {a}"));
+                let say =
+                    |a: &Option<usize>| a.map_or("the end of the step".into(), |a| format!("event {a}"));
                 write!(f, "expected {}, got {}", say(expected), say(got))
             }
             Fault::Padding => f.write_str("a bit after the last element is set"),

@@ -58,12 +58,7 @@ impl Params {
         }
         if !self.lanes.is_power_of_two() {
             let message = format!("`lanes` is {}, which does not cut an address in two", self.lanes);
-            return Some((
-                "E0202",
-                "lanes",
-                message,
-                "use a power of two; lanes are adapted between layers",
-            ));
+            return Some(("E0202", "lanes", message, "use a power of two; lanes are adapted between layers"));
         }
         None
     }
@@ -79,11 +74,8 @@ impl Block for AerIn {
         let spikes = QType::unsigned(1);
         let camera = Params { input: TensorType::event(&[2, 3, 4], spikes), lanes: 4, output: None };
         let counts = Params { input: TensorType::event(&[10], QType::unsigned(3)), lanes: 2, output: None };
-        let single = Params {
-            input: TensorType::event(&[8], QType::unsigned(2)),
-            lanes: 8,
-            output: Some(spikes),
-        };
+        let single =
+            Params { input: TensorType::event(&[8], QType::unsigned(2)), lanes: 8, output: Some(spikes) };
         let plain = Params { input: TensorType::event(&[5], spikes), lanes: 1, output: None };
         vec![camera, counts, single, plain]
     }
@@ -92,8 +84,7 @@ impl Block for AerIn {
         if input.rate != Rate::Event {
             return None;
         }
-        let powers: Vec<usize> =
-            (0..6).map(|n| 1 << n).filter(|n| input.len().is_multiple_of(*n)).collect();
+        let powers: Vec<usize> = (0..6).map(|n| 1 << n).filter(|n| input.len().is_multiple_of(*n)).collect();
         let lanes = powers[rng.random_range(0..powers.len())];
         let bits = rng.random_range(1..=input.format.bits);
         let output = rng.random::<bool>().then_some(QType::unsigned(bits));
