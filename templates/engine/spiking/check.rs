@@ -8,18 +8,23 @@ fn fault(code: &'static str, at: &'static str, message: String, help: &str) -> R
     Err(Diagnostic::new(code, message, help).at(at))
 }
 
-/// Everything but the neuron.
+/// That there is a matrix of weights, whose rows are neurons.
+pub(super) fn weights(p: &Params) -> Result<(), Diagnostic> {
+    if p.weights.shape.len() == 2 && !p.weights.data.is_empty() {
+        return Ok(());
+    }
+    let (shape, n) = (&p.weights.shape, p.input.len());
+    let message = format!("`weights` has shape {shape:?}, expected [neurons, {n}]");
+    fault("E0205", "weights", message, "give a matrix with one row per neuron")
+}
+
+/// Everything else but the neuron.
 pub(super) fn all(p: &Params) -> Result<(), Diagnostic> {
     p.input.check().map_err(|d| d.at("input"))?;
     if p.input.rate != Rate::Step {
         let message = format!("the input is {}, expected one that passes once a step", p.input);
         let help = "give the network input `rate: step`, or put a spiking layer before this one";
         return fault("E0203", "input", message, help);
-    }
-    if p.weights.shape.len() != 2 || p.weights.data.is_empty() {
-        let (shape, n) = (&p.weights.shape, p.input.len());
-        let message = format!("`weights` has shape {shape:?}, expected [neurons, {n}]");
-        return fault("E0205", "weights", message, "give a matrix with one row per neuron");
     }
     diag::in_range("weight_format", p.weight_format.bits as usize, 2..25)?;
     if !p.weight_format.signed {

@@ -5,7 +5,7 @@ use nervure_core::{Runner, Schedule};
 use std::cell::OnceCell;
 
 use super::sums::{self, Sums};
-use super::{Params, Values, hardware};
+use super::{Params, Values, hardware, mask};
 
 /// State of the golden model.
 pub(crate) struct State {
@@ -20,6 +20,8 @@ pub(crate) struct State {
     /// Worked out when it is asked for: a run that only wants answers does not.
     time: OnceCell<Time>,
     neuron: Box<dyn Runner>,
+    /// Neurons whose output is zero, whatever they do.
+    silenced: Vec<usize>,
 }
 
 /// What the schedule needs of the parameters.
@@ -82,7 +84,9 @@ impl State {
         let neuron = neuron.runner();
         let previous = vec![0; if p.recurrent.is_some() { p.neurons() } else { 0 }];
         let (wide, time) = (vec![0; p.neurons()], OnceCell::new());
-        Self { synapses, wide, previous, started: false, time, neuron }
+        let silent = |n: &usize| p.mask.as_ref().is_some_and(|m| m.data[*n] == 0);
+        let silenced = (0..p.neurons()).filter(silent).collect();
+        Self { synapses, wide, previous, started: false, time, neuron, silenced }
     }
 
     pub(super) fn reset(&mut self) {
@@ -100,6 +104,7 @@ impl State {
             Synapses::Widest(sums) => sums.integrate(started, x, previous, wide),
         }
         self.neuron.step(&[&self.wide], y);
+        self.silenced.iter().for_each(|n| y[0][*n] = 0);
         let kept = self.previous.len();
         self.previous.copy_from_slice(&y[0][..kept]);
         self.started = true;
@@ -107,7 +112,8 @@ impl State {
 
     /// One slot to load a beat; row passes for what is in it; then the firing pass.
     pub(super) fn schedule(&self, p: &Params, x: &[i64], out: &mut Schedule) {
-        let (t, input_lanes) = (self.time.get_or_init(|| Time::new(p)), p.input_lanes);
+        let (t, input_lanes) =
+            (self.time.get_or_init(|| Time::new(&mask::without_silenced(p))), p.input_lanes);
         let cycles = |passes: usize| passes.div_ceil(t.events) * t.groups;
         let served = |values: &[i64]| cycles(t.values.events(values));
         let constants = t.later.chunks(t.width);

@@ -6,6 +6,7 @@
 mod check;
 mod golden;
 mod hardware;
+mod mask;
 mod rows;
 mod samples;
 mod sums;
@@ -44,6 +45,9 @@ pub(crate) struct Params {
     /// Added to the current in every step of a sample but the first, `[out]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     recurrent_bias: Option<Tensor>,
+    /// Neurons that count, `[out]`: where it is 0 the neuron is silenced, and its outputs are zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mask: Option<Tensor>,
     /// What an element that is not one bit does; `repeat` unless given, `multiply` for signed ones and beyond 5 bits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     values: Option<Values>,
@@ -170,6 +174,9 @@ impl Block for Spiking {
     }
 
     fn interface(p: &Params) -> Result<Interface, Diagnostic> {
+        check::weights(p)?;
+        mask::check(p)?;
+        let p = &*mask::without_silenced(p);
         check::all(p)?;
         let neuron = p.neuron().map_err(|d| d.at("neuron"))?;
         check::neuron(p, neuron.as_ref())?;
@@ -178,7 +185,7 @@ impl Block for Spiking {
     }
 
     fn state(p: &Params) -> golden::State {
-        golden::State::new(p)
+        golden::State::new(&mask::without_silenced(p))
     }
 
     fn reset(_: &Params, s: &mut golden::State) {
@@ -195,7 +202,7 @@ impl Block for Spiking {
     }
 
     fn body(p: &Params) -> Body {
-        hardware::body(p)
+        hardware::body(&mask::without_silenced(p))
     }
 
     fn schedule(p: &Params, s: &golden::State, x: &[&[i64]], _: bool, out: &mut Schedule) {
@@ -203,6 +210,6 @@ impl Block for Spiking {
     }
 
     fn cost(p: &Params, t: &Target) -> Area {
-        hardware::cost(p, t)
+        hardware::cost(&mask::without_silenced(p), t)
     }
 }
