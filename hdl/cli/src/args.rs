@@ -252,7 +252,8 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 fn file_name(text: &str) -> Result<String, String> {
-    let plain = text.ends_with(".npz") && !text.contains(['/', '\\', ':']);
+    let plain = std::path::Path::new(text).extension().is_some_and(|e| e == "npz")
+        && !text.contains(['/', '\\', ':']);
     if plain {
         Ok(text.to_owned())
     } else {

@@ -13,9 +13,9 @@ use std::path::PathBuf;
 use nervure_core::Stream;
 
 pub(crate) use build::names;
-pub(crate) use run::total;
 pub use build::{build, sources};
 pub use harness::{harness, main_text};
+pub(crate) use run::total;
 pub use run::{Fed, Outcome, RunOptions, Status, Stimulus, Taken, Violation, ViolationKind, Waves, run};
 
 /// A stream port of the top module.
