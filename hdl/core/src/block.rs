@@ -148,7 +148,7 @@ impl Interface {
     }
 }
 
-/// A constant memory of a template.
+/// A memory of a template: constant or, over the design's register bus, written at run time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
     /// Name in the template's context and in the file name.
@@ -157,9 +157,17 @@ pub struct Memory {
     pub width: usize,
     /// Words in hexadecimal, most significant digit first.
     pub words: Vec<String>,
+    /// For a memory that is written at run time, what a word holds, in one line for the register map. The back end makes a module
+    /// of it, which the template instantiates; it is written while no sample is in the design.
+    pub run_time: Option<String>,
 }
 
 impl Memory {
+    /// A constant memory.
+    pub fn constant(name: &str, width: usize, words: Vec<String>) -> Self {
+        Self { name: name.into(), width, words, run_time: None }
+    }
+
     /// Packs rows of integers, `bits` bits each, first element lowest.
     pub fn pack<'a>(name: &str, bits: usize, rows: impl Iterator<Item = &'a [i64]>) -> Self {
         let mut width = 0;
@@ -169,7 +177,7 @@ impl Memory {
                 hex(row, bits)
             })
             .collect();
-        Self { name: name.into(), width, words }
+        Self::constant(name, width, words)
     }
 }
 

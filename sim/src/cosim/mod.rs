@@ -5,6 +5,7 @@
 
 mod compare;
 pub mod pack;
+mod reload;
 mod report;
 mod reproduce;
 
@@ -20,6 +21,7 @@ use crate::tool::Toolbox;
 use crate::verilate::{Outcome, RunOptions, Stimulus, Waves, build, run};
 use compare::Reference;
 
+pub use reload::{reload, writes};
 pub use report::{Failure, Fault, Mismatch, Pass, Report, SampleCycles, Waiting};
 
 /// Samples of the pass with a reset.
@@ -171,7 +173,7 @@ pub fn cosim(
         let (prepared, run) = match report.failed_pass() {
             None | Some(Pass::FullSpeed) => (&all, &base),
             Some(Pass::BackPressure) => (some, &back_pressure),
-            Some(Pass::Reset) => (&few, &reset),
+            Some(Pass::Reset | Pass::Reload) => (&few, &reset),
         };
         reproduce::write(folder, design, rtl, &model, prepared, run, &options.network_text)?;
         report.reproduction = Some(folder.clone());

@@ -33,6 +33,8 @@ pub enum Pass {
     BackPressure,
     /// Reset in the middle of a sample, then everything anew.
     Reset,
+    /// Other weights between two samples, at full speed or with stalls.
+    Reload,
 }
 
 /// What is wrong with a beat.
@@ -125,6 +127,13 @@ pub enum Failure {
         /// What, where and when.
         violation: Violation,
     },
+    /// The register bus did not do what it was told, or what it should have refused.
+    Bus {
+        /// In which simulation.
+        pass: Pass,
+        /// What it did.
+        what: String,
+    },
     /// An output gave more beats than expected.
     Extra {
         /// In which simulation.
@@ -158,6 +167,9 @@ pub struct Report {
     /// Measured at full speed, one per finished sample.
     #[serde(skip)]
     pub sample_cycles: Vec<SampleCycles>,
+    /// Samples that had begun when other weights were loaded, each time.
+    #[serde(skip)]
+    pub reloaded_after: Vec<usize>,
     /// Cycles simulated in all passes.
     pub cycles_simulated: u64,
     /// Seconds to compile (near 0 when cached).
@@ -180,6 +192,7 @@ impl Report {
             Failure::Deadlock { pass, .. }
             | Failure::TooLong { pass, .. }
             | Failure::Protocol { pass, .. }
+            | Failure::Bus { pass, .. }
             | Failure::Extra { pass, .. } => *pass,
         };
         let cycles = (self.cycle_mismatches > 0).then_some(Pass::FullSpeed);
@@ -198,6 +211,7 @@ impl fmt::Display for Pass {
             Self::FullSpeed => "at full speed",
             Self::BackPressure => "under back-pressure",
             Self::Reset => "after a reset in mid-stream",
+            Self::Reload => "with other weights on the way",
         })
     }
 }
@@ -247,6 +261,7 @@ impl fmt::Display for Failure {
                 };
                 write!(f, "{}: {what} before the beat was taken, cycle {} ({pass})", v.stream, v.cycle)
             }
+            Self::Bus { pass, what } => write!(f, "the register bus: {what} ({pass})"),
             Self::Extra { pass, stream, beats } => write!(f, "{stream}: {beats} beats too many ({pass})"),
         }
     }

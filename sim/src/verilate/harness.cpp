@@ -97,6 +97,74 @@ static bool in_reset = true;
 static VerilatedFstC* fst = nullptr;
 #endif
 
+#if NERVURE_BUS
+// Writes other contents over the register bus between two samples, in halves of a word with the other half wrong, and reads
+// them back. Before that it tries while samples run, which must be refused.
+struct Bus {
+  enum Phase : uint64_t { WAIT, EARLY, HOLD, POLL, LOAD, CHECK, RELEASE, OVER };
+  enum Register : uint32_t { CONTROL = 4, STATUS = 8 };
+  std::vector<uint32_t> script;  // address and data in turn
+  uint64_t at = ~0ull;           // begins when so many samples have begun
+  uint64_t phase = WAIT, n = 0, swapped = ~0ull, refused = 0, failed = 0, differ = 0;
+  bool asked = false;
+
+  void restart() {
+    phase = WAIT;
+    n = 0;
+    asked = false;
+  }
+  bool reading() const { return phase == POLL || phase == CHECK; }
+  void drive(MODEL& top) {
+    if (phase == WAIT && in[0].first.size() >= at) phase = EARLY;
+    const bool active = phase != WAIT && phase != OVER && !asked;
+    top.s_axil_awvalid = top.s_axil_wvalid = active && !reading();
+    top.s_axil_arvalid = active && reading();
+    top.s_axil_bready = top.s_axil_rready = 1;
+    if (!active) return;
+    const bool high = n & 1;
+    uint32_t address = phase == POLL ? STATUS : CONTROL, data = phase == HOLD, strobe = 15;
+    if (phase == EARLY) address = script[0], data = script[1];
+    if (phase == CHECK) address = script[2 * n];
+    if (phase == LOAD) {
+      address = script[n & ~1ull];
+      data = script[n | 1] ^ (high ? 0xffff : 0xffff0000);
+      strobe = high ? 12 : 3;
+    }
+    top.s_axil_awaddr = top.s_axil_araddr = address;
+    top.s_axil_wdata = data;
+    top.s_axil_wstrb = strobe;
+  }
+  void sample(const MODEL& top) {
+    if (phase == WAIT || phase == OVER) return;
+    if (!asked) {
+      asked = reading() ? top.s_axil_arready : top.s_axil_awready && top.s_axil_wready;
+      return;
+    }
+    if (reading() ? !top.s_axil_rvalid : !top.s_axil_bvalid) return;
+    asked = false;
+    const uint32_t response = reading() ? top.s_axil_rresp : top.s_axil_bresp;
+    if (phase == EARLY) refused += response == 2;
+    else failed += response != 0;
+    switch (phase) {
+      case POLL:
+        if (!(top.s_axil_rdata & 1)) return;
+        swapped = in[0].first.size();
+        break;
+      case LOAD:
+        if (++n < script.size()) return;
+        break;
+      case CHECK:
+        differ += top.s_axil_rdata != script[2 * n + 1];
+        if (2 * ++n < script.size()) return;
+    }
+    ++phase;
+    n = 0;
+  }
+};
+static Bus bus;
+static const char* bus_file = nullptr;
+#endif
+
 static void violation(uint64_t kind, unsigned stream) {
   if (violations.size() < 30) violations.insert(violations.end(), {kind, stream, cycle});
 }
@@ -114,6 +182,12 @@ static inline void settle(MODEL& top, bool clk) {
 static void reset(MODEL& top) {
   in_reset = true;
   top.rst_n = 0;
+#if NERVURE_BUS
+  top.s_axil_awaddr = top.s_axil_araddr = 0;
+  top.s_axil_wdata = top.s_axil_wstrb = 0;
+  top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = top.s_axil_bready = top.s_axil_rready = 0;
+  bus.restart();
+#endif
 #define IDLE(i, p, words, mask) top.p##_tvalid = 0; in[i].restart();
   INPUTS(IDLE)
 #define CLOSE(i, p, words, mask) top.p##_tready = seed & 1; out[i].restart();
@@ -146,7 +220,13 @@ static inline bool step(MODEL& top) {
     top.p##_tready = s.ready; \
   }
   OUTPUTS(ACCEPT)
+#if NERVURE_BUS
+  bus.drive(top);
+#endif
   settle(top, false);
+#if NERVURE_BUS
+  bus.sample(top);
+#endif
   bool moved = false;
 #define TAKEN(i, p, words, mask) { \
     Input& s = in[i]; \
@@ -243,6 +323,9 @@ static void report(std::FILE* f, Status status) {
     save(f, s.when);
     if (!s.data.empty()) std::fwrite(s.data.data(), 4, s.data.size(), f);
   }
+#if NERVURE_BUS
+  save(f, {bus.phase == Bus::OVER, bus.swapped, bus.refused, bus.failed, bus.differ});
+#endif
 }
 
 static const char* wave_file = "waves.fst";
@@ -293,6 +376,10 @@ static bool option(const char* text) {
       {"wave_to", &wave_to}};
   for (const auto& o : plain)
     if (name == o.name) return *o.at = v, true;
+#if NERVURE_BUS
+  if (name == "bus") return bus_file = eq + 1, true;
+  if (name == "bus_at") return bus.at = v, true;
+#endif
   if (name == "waves") return wave_file = eq + 1, true;
   if (name == "expected") return expected_file = eq + 1, true;
   for (unsigned i = 0; i < N_IN; ++i) {
@@ -325,6 +412,14 @@ int main(int argc, char** argv) {
   }
   INPUTS(LOAD)
   std::fclose(f);
+#if NERVURE_BUS
+  if (bus_file) {
+    std::FILE* b = std::fopen(bus_file, "rb");
+    if (!b) return std::perror(bus_file), 2;
+    for (uint32_t w; std::fread(&w, 4, 1, b) == 1;) bus.script.push_back(w);
+    std::fclose(b);
+  }
+#endif
   for (unsigned i = 0; i < N_OUT; ++i) {
     out[i].keep = out[i].beats + 16;
     out[i].stall.chance = stall_out;

@@ -16,7 +16,9 @@ pub(crate) use build::names;
 pub use build::{build, sources};
 pub use harness::{harness, main_text};
 pub(crate) use run::total;
-pub use run::{Fed, Outcome, RunOptions, Status, Stimulus, Taken, Violation, ViolationKind, Waves, run};
+pub use run::{
+    Bus, Fed, Outcome, Reload, RunOptions, Status, Stimulus, Taken, Violation, ViolationKind, Waves, run,
+};
 
 /// A stream port of the top module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,4 +49,6 @@ pub struct Model {
     pub inputs: Vec<Port>,
     /// Its output ports.
     pub outputs: Vec<Port>,
+    /// Whether it has a register bus.
+    pub bus: bool,
 }

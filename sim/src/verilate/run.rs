@@ -46,13 +46,34 @@ pub struct RunOptions {
     pub tail: u64,
     /// Waves, for a model that was built with them.
     pub waves: Option<Waves>,
+    /// Other contents of memories, for a model with a register bus.
+    pub reload: Option<Reload>,
+}
+
+/// What to write over the register bus.
+#[derive(Debug, Clone)]
+pub struct Reload {
+    /// A file of pairs of address and data, 32 bits each.
+    pub file: PathBuf,
+    /// Begins when so many samples have begun.
+    pub at: usize,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
         let (stall_in, stall_out) = (0, 0);
-        let (max_cycles, reset_at, waves) = (None, None, None);
-        Self { seed: 1, stall_in, stall_out, watchdog: 1_000_000, max_cycles, reset_at, tail: 64, waves }
+        let (max_cycles, reset_at, waves, reload) = (None, None, None, None);
+        Self {
+            seed: 1,
+            stall_in,
+            stall_out,
+            watchdog: 1_000_000,
+            max_cycles,
+            reset_at,
+            tail: 64,
+            waves,
+            reload,
+        }
     }
 }
 
@@ -75,6 +96,9 @@ impl RunOptions {
         for (i, sizes) in stimulus.expected.iter().enumerate() {
             args.push(format!("expect{i}={}", total(sizes)));
             args.push(format!("answers{i}={}", sizes.len()));
+        }
+        if let Some(Reload { file, at }) = &self.reload {
+            args.extend([format!("bus={}", file.display()), format!("bus_at={at}")]);
         }
         if let Some(Waves { file, window }) = &self.waves {
             args.push(format!("waves={}", file.display()));
@@ -152,6 +176,21 @@ pub struct Taken {
     pub words: Vec<u32>,
 }
 
+/// What the register bus did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bus {
+    /// Whether everything was written, read back and released.
+    pub over: bool,
+    /// Samples that had begun when the first word was written.
+    pub swapped: usize,
+    /// Writes that were refused while samples ran.
+    pub refused: u64,
+    /// Accesses that were refused between samples.
+    pub failed: u64,
+    /// Words that read back as something else.
+    pub differ: u64,
+}
+
 /// A finished simulation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -165,6 +204,8 @@ pub struct Outcome {
     pub inputs: Vec<Fed>,
     /// One per output.
     pub outputs: Vec<Taken>,
+    /// What the register bus did, where there is one.
+    pub bus: Option<Bus>,
 }
 
 /// Beats in all.
@@ -251,5 +292,11 @@ fn parse(bytes: &[u8], model: &Model) -> Result<Outcome> {
         words.truncate(recorded as usize * port.words);
         outputs.push(Taken { beats, valid, ready, cycles, last, words });
     }
-    Ok(Outcome { status, cycles, violations, inputs, outputs })
+    let bus = if model.bus {
+        let over = word()? != 0;
+        Some(Bus { over, swapped: word()? as usize, refused: word()?, failed: word()?, differ: word()? })
+    } else {
+        None
+    };
+    Ok(Outcome { status, cycles, violations, inputs, outputs, bus })
 }

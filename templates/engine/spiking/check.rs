@@ -49,6 +49,16 @@ pub(super) fn all(p: &Params) -> Result<(), Diagnostic> {
     bias(p, "bias", p.bias.as_ref())?;
     bias(p, "recurrent_bias", p.recurrent_bias.as_ref())?;
     diag::in_range("events", p.events, 1..3)?;
+    if p.run_time_weights && p.events == 2 {
+        let message = "two spikes at once take both ports of the weight memory".to_owned();
+        return fault("E0203", "run_time_weights", message, "use `events: 1`");
+    }
+    if p.run_time_weights && (p.bias.is_some() || p.recurrent_bias.is_some()) {
+        let message =
+            "biases become rows of weights, as many as they need, and those would be writable".to_owned();
+        let help = "give the neuron its `bias`, or add an input that is always active";
+        return fault("E0203", "run_time_weights", message, help);
+    }
     Ok(())
 }
 

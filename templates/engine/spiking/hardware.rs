@@ -99,7 +99,7 @@ pub(super) fn body(p: &Params) -> Body {
     let params: Vec<String> = (0..groups).map(|g| lane.param_word(g * p.lanes..(g + 1) * p.lanes)).collect();
     let param_word = params[0].clone();
     if param_width > 0 && groups > 1 {
-        memories.push(Memory { name: "param".into(), width: param_width, words: params });
+        memories.push(Memory::constant("param", param_width, params));
     }
     // A bit for each bit of a group's outputs.
     let neuron = p.neuron().expect("the interface was checked");
@@ -141,7 +141,7 @@ pub(super) fn body(p: &Params) -> Body {
         "previous_from": (outer - 1) % (1 << group_bits),
         "word": p.lanes * lane.state_bits(), "reset_word": hex(&resets, 1),
         "connections": (0..p.lanes).map(connections).collect::<Vec<_>>(),
-        "gated": gate.is_some(), "gate_word": gate_word,
+        "gated": gate.is_some(), "gate_word": gate_word, "run_time": p.run_time_weights,
         "result_width": p.lanes * output_bits, "changes": lane.changes,
         "chunks": p.chunks(), "chunk_bits": bits(p.chunks()),
         "phases": phases, "phase_bits": bits(phases), "output_width": p.lanes / p.chunks() * output_bits, "param_width": param_width, "param_word": param_word,

@@ -38,6 +38,10 @@ pub(super) fn gate(p: &Params, neuron: &Kernel) -> Option<Vec<i64>> {
     let mask = p.mask.as_ref()?;
     let reset: Vec<i64> = neuron.states.iter().map(|s| s.reset).collect();
     let speaks = |n: usize| {
+        // Weights may come back.
+        if p.run_time_weights {
+            return true;
+        }
         let step = neuron.eval(n, &[0], &reset);
         step.next != reset || step.outputs.iter().any(|y| *y != 0)
     };

@@ -59,6 +59,9 @@ pub(crate) struct Params {
     /// Neurons a beat of the output; divides `lanes`, and is `lanes` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output_lanes: Option<usize>,
+    /// Whether weights can be written over the register bus, between two samples.
+    #[serde(default, skip_serializing_if = "is_false")]
+    run_time_weights: bool,
     /// Whether the adder that integrates does the neuron's step, too; unless given, where it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sharing: Option<Sharing>,
@@ -74,6 +77,11 @@ enum Sharing {
     Off,
     /// It takes two or three cycles of the adder that integrates.
     Adder,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(b: &bool) -> bool {
+    !*b
 }
 
 const fn one() -> usize {
@@ -124,12 +132,23 @@ impl Params {
     /// Currents of a step, without recurrence: every partial sum.
     fn feedforward(&self) -> (i128, i128) {
         let x = self.input.format;
+        if self.run_time_weights {
+            return self.widest(self.input.len(), x);
+        }
         let mut range = sum_range(&self.weights, None, x.min(), x.max());
         for bias in self.bias.iter().chain(&self.recurrent_bias) {
             range.0 += i128::from(bias.data.iter().copied().min().unwrap_or(0).min(0));
             range.1 += i128::from(bias.data.iter().copied().max().unwrap_or(0).max(0));
         }
         range
+    }
+
+    /// Sums of `count` elements of format `x`, each times any weight.
+    fn widest(&self, count: usize, x: QType) -> (i128, i128) {
+        let w = self.weight_format;
+        let products = [w.min() * x.min(), w.min() * x.max(), w.max() * x.min(), w.max() * x.max()];
+        let end = |v: Option<i64>| i128::from(v.unwrap_or(0)) * count as i128;
+        (end(products.into_iter().min()).min(0), end(products.into_iter().max()).max(0))
     }
 
     fn format_of_current(&self, (lo, hi): (i128, i128)) -> QType {
@@ -147,7 +166,11 @@ impl Params {
     fn current(&self) -> QType {
         let mut range = self.feedforward();
         if let (Some(w), Ok(y)) = (&self.recurrent, self.output()) {
-            let own = sum_range(w, None, y.min(), y.max());
+            let own = if self.run_time_weights {
+                self.widest(self.neurons(), y)
+            } else {
+                sum_range(w, None, y.min(), y.max())
+            };
             range = (range.0 + own.0, range.1 + own.1);
         }
         self.format_of_current(range)

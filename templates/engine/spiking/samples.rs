@@ -33,17 +33,19 @@ pub(super) fn examples() -> Vec<Params> {
         events: 1,
         lanes: 2,
         output_lanes: None,
+        run_time_weights: false,
         sharing: None,
         neuron: lif(9, "zero", "wrap"),
     };
     let plain = Params { recurrent: None, bias: None, recurrent_bias: None, ..recurrent.clone() };
     // Silenced neurons that need no hardware for it.
     let recurrent = Params { mask: Some(Tensor::vector(vec![1, 1, 0, 1, 1, 0])), ..recurrent };
-    // Counts of spikes, one neuron at a time, subtraction and leak on the shared adder.
+    // Counts of spikes, one neuron at a time, subtraction and leak on the shared adder, weights on the register bus.
     let serial = Params {
         input: TensorType::step(&[12], QType::unsigned(3)),
         input_lanes: 1,
         lanes: 1,
+        run_time_weights: true,
         neuron: lif(12, "subtract", "wrap"),
         ..plain.clone()
     };
@@ -97,9 +99,12 @@ pub(super) fn random(input: &TensorType, rng: &mut Rng) -> Option<Params> {
         events: if spikes { rng.random_range(1..3) } else { 1 },
         lanes,
         output_lanes: rng.random::<bool>().then(|| divisor(lanes, 16, rng)),
+        run_time_weights: false,
         sharing: rng.random::<bool>().then_some(Sharing::Off),
         neuron: Neuron { block: String::new(), params: serde_json::Map::new() },
     };
+    let constant = p.bias.is_some() || p.recurrent_bias.is_some() || p.events == 2;
+    p.run_time_weights = !constant && rng.random();
     let heard = mask::without_silenced(&p);
     let current = TensorType::step(&[neurons], heard.format_of_current(heard.feedforward()));
     let registry = crate::registry();
