@@ -94,8 +94,8 @@ fn what_is_wrong_is_found() {
     let built = |n: &Network| Built::new(n, target(), &Options::default()).expect("it builds");
     let other = built(&two);
     let edits = [
-        ("reloaded_first_weight_0.v", "bus_wstrb[1]", "bus_wstrb[0]", "differ: "),
-        ("reloaded_bus.v", "wire free = hold_q & idle;", "wire free = idle | 1'b1;", "refused: 0"),
+        ("reloaded_first_weight_0.v", "bus_wstrb[1]", "bus_wstrb[2]", "differ: "),
+        ("reloaded_bus.v", "wire free = hold_q & idle;", "wire free = idle | 1'b1;", "early: 4"),
         ("reloaded_bus.v", "hold_q <= s_axil_wdata[0]", "hold_q <= 1'b1", "nothing moves any more"),
         (
             "reloaded_out_weight_0.v",

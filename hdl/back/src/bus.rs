@@ -118,7 +118,14 @@ pub(crate) fn connections(design: &Design, module: usize) -> Vec<[String; 2]> {
 }
 
 /// The module of a memory that is written at run time.
-pub(crate) fn bank(registry: &Registry, module: &str, memory: &Memory, file: &str, origin: &str) -> File {
+pub(crate) fn bank(
+    registry: &Registry,
+    module: &str,
+    memory: &Memory,
+    file: &str,
+    style: &str,
+    origin: &str,
+) -> File {
     let width = memory.width;
     let (row_bits, columns) = (nervure_core::num::counter_bits(memory.words.len()), width.div_ceil(32));
     let column_bits = if columns > 1 { nervure_core::num::counter_bits(columns) } else { 0 };
@@ -141,7 +148,7 @@ pub(crate) fn bank(registry: &Registry, module: &str, memory: &Memory, file: &st
         format!("Its contents after configuration are those of {file}; reset leaves them as they are."),
     ];
     let context = json!({
-        "module": module, "header": header, "file": file, "width": width, "depth": memory.words.len(),
+        "module": module, "header": header, "file": file, "style": style, "width": width, "depth": memory.words.len(),
         "row_bits": row_bits, "column_bits": column_bits, "bus_bits": row_bits + column_bits,
         "padded": 32usize << column_bits, "bytes": bytes, "unused": unused.join(", "),
     });

@@ -131,12 +131,12 @@ impl Renderer<'_> {
     fn memory(&self, memory: &Memory, files: &mut Vec<File>) -> Value {
         let file = format!("{}_{}.mem", self.module.name, memory.name);
         let text = memory.words.join("\n") + "\n";
+        let style = if memory.words.len() <= self.target.lut_ram_words { "distributed" } else { "block" };
         let module = format!("{}_{}", self.module.name, memory.name);
         if memory.run_time.is_some() {
-            files.push(bus::bank(self.registry, &module, memory, &file, &origin(self.design)));
+            files.push(bus::bank(self.registry, &module, memory, &file, style, &origin(self.design)));
         }
         files.push(File { path: format!("rtl/{file}"), text });
-        let style = if memory.words.len() <= self.target.lut_ram_words { "distributed" } else { "block" };
         json!({"file": file, "width": memory.width, "depth": memory.words.len(), "style": style,
             "module": module})
     }

@@ -99,64 +99,98 @@ static VerilatedFstC* fst = nullptr;
 
 #if NERVURE_BUS
 // Writes other contents over the register bus between two samples, in halves of a word with the other half wrong, and reads
-// them back. Before that it tries while samples run, which must be refused.
+// them back. Before that it tries what must be refused. Its signals stall as the streams do.
 struct Bus {
   enum Phase : uint64_t { WAIT, EARLY, HOLD, POLL, LOAD, CHECK, RELEASE, OVER };
-  enum Register : uint32_t { CONTROL = 4, STATUS = 8 };
+  enum Register : uint32_t { ID = 0, CONTROL = 4, STATUS = 8, NOTHING = 0xffc };
+  enum Response : uint32_t { OKAY = 0, SLVERR = 2 };
+  struct Access {
+    bool write;
+    uint32_t address, data, strobe, response;  // of a read, the data it should give
+    bool known;                                // whether that is known
+  };
   std::vector<uint32_t> script;  // address and data in turn
   uint64_t at = ~0ull;           // begins when so many samples have begun
-  uint64_t phase = WAIT, n = 0, swapped = ~0ull, refused = 0, failed = 0, differ = 0;
-  bool asked = false;
+  uint64_t phase = WAIT, n = 0, swapped = ~0ull, early = 0, failed = 0, differ = 0;
+  bool aw = false, w = false, ar = false, took = false, sure = false;
+  Stall stall;
 
   void restart() {
     phase = WAIT;
     n = 0;
-    asked = false;
+    aw = w = ar = took = false;
   }
-  bool reading() const { return phase == POLL || phase == CHECK; }
+  Access access() const {
+    const uint32_t other = n & 1 ? 0xffff : 0xffff0000;
+    switch (phase) {
+      case EARLY: {
+        const Access list[] = {{true, script[0], script[1], 15, SLVERR, false}, {false, script[0], 0, 0, SLVERR, true},
+                               {false, ID, 0x4e455256, 0, OKAY, true},          {true, ID, 1, 15, SLVERR, false},
+                               {false, NOTHING, 0, 0, SLVERR, true},            {false, CONTROL, 0, 0, OKAY, true}};
+        return list[n];
+      }
+      case HOLD: return {true, CONTROL, 1, 15, OKAY, false};
+      case POLL: return {false, STATUS, 1, 0, OKAY, false};
+      case LOAD: return {true, script[n & ~1ull], script[n | 1] ^ other, n & 1 ? 12u : 3u, OKAY, false};
+      case CHECK: return {false, script[2 * n], script[2 * n + 1], 0, OKAY, true};
+      default: return {true, CONTROL, 0, 1, OKAY, false};
+    }
+  }
   void drive(MODEL& top) {
     if (phase == WAIT && in[0].first.size() >= at) phase = EARLY;
-    const bool active = phase != WAIT && phase != OVER && !asked;
-    top.s_axil_awvalid = top.s_axil_wvalid = active && !reading();
-    top.s_axil_arvalid = active && reading();
-    top.s_axil_bready = top.s_axil_rready = 1;
-    if (!active) return;
-    const bool high = n & 1;
-    uint32_t address = phase == POLL ? STATUS : CONTROL, data = phase == HOLD, strobe = 15;
-    if (phase == EARLY) address = script[0], data = script[1];
-    if (phase == CHECK) address = script[2 * n];
-    if (phase == LOAD) {
-      address = script[n & ~1ull];
-      data = script[n | 1] ^ (high ? 0xffff : 0xffff0000);
-      strobe = high ? 12 : 3;
+    const bool active = phase != WAIT && phase != OVER;
+    if (active && !took) {
+      const Access a = access();
+      aw |= a.write && !stall.now();
+      w |= a.write && !stall.now();
+      ar |= !a.write && !stall.now();
+      top.s_axil_awaddr = top.s_axil_araddr = a.address;
+      top.s_axil_wdata = a.data;
+      top.s_axil_wstrb = a.strobe;
     }
-    top.s_axil_awaddr = top.s_axil_araddr = address;
-    top.s_axil_wdata = data;
-    top.s_axil_wstrb = strobe;
+    sure = !stall.now();
+    top.s_axil_awvalid = aw;
+    top.s_axil_wvalid = w;
+    top.s_axil_arvalid = ar;
+    top.s_axil_bready = top.s_axil_rready = sure;
   }
   void sample(const MODEL& top) {
     if (phase == WAIT || phase == OVER) return;
-    if (!asked) {
-      asked = reading() ? top.s_axil_arready : top.s_axil_awready && top.s_axil_wready;
+    const Access a = access();
+    if (!took) {
+      const bool both = (!aw || top.s_axil_awready) && (!w || top.s_axil_wready);
+      if (aw && top.s_axil_awready && w && !top.s_axil_wready) ++failed;  // they are taken together
+      took = a.write ? aw && w && both : ar && top.s_axil_arready;
+      if (took) aw = w = ar = false;
       return;
     }
-    if (reading() ? !top.s_axil_rvalid : !top.s_axil_bvalid) return;
-    asked = false;
-    const uint32_t response = reading() ? top.s_axil_rresp : top.s_axil_bresp;
-    if (phase == EARLY) refused += response == 2;
-    else failed += response != 0;
+    if (!sure || !(a.write ? top.s_axil_bvalid : top.s_axil_rvalid)) return;
+    took = false;
+    const bool good = (a.write ? top.s_axil_bresp : top.s_axil_rresp) == a.response;
+    const bool same = !a.known || top.s_axil_rdata == a.data;
+    uint64_t count = 1;
     switch (phase) {
+      case EARLY:
+        early += good && same;
+        count = 6;
+        break;
       case POLL:
+        failed += !good;
         if (!(top.s_axil_rdata & 1)) return;
         swapped = in[0].first.size();
         break;
       case LOAD:
-        if (++n < script.size()) return;
+        count = script.size();
+        failed += !good;
         break;
       case CHECK:
-        differ += top.s_axil_rdata != script[2 * n + 1];
-        if (2 * ++n < script.size()) return;
+        count = script.size() / 2;
+        differ += !same;
+        failed += !good;
+        break;
+      default: failed += !good;
     }
+    if (++n < count) return;
     ++phase;
     n = 0;
   }
@@ -324,7 +358,7 @@ static void report(std::FILE* f, Status status) {
     if (!s.data.empty()) std::fwrite(s.data.data(), 4, s.data.size(), f);
   }
 #if NERVURE_BUS
-  save(f, {bus.phase == Bus::OVER, bus.swapped, bus.refused, bus.failed, bus.differ});
+  save(f, {bus.phase == Bus::OVER, bus.swapped, bus.early, bus.failed, bus.differ});
 #endif
 }
 
@@ -419,6 +453,8 @@ int main(int argc, char** argv) {
     for (uint32_t w; std::fread(&w, 4, 1, b) == 1;) bus.script.push_back(w);
     std::fclose(b);
   }
+  bus.stall.chance = stall_in;
+  bus.stall.state = (seed + 5) * 0x9E3779B97F4A7C15ull;
 #endif
   for (unsigned i = 0; i < N_OUT; ++i) {
     out[i].keep = out[i].beats + 16;

@@ -183,9 +183,9 @@ pub struct Bus {
     pub over: bool,
     /// Samples that had begun when the first word was written.
     pub swapped: usize,
-    /// Writes that were refused while samples ran.
-    pub refused: u64,
-    /// Accesses that were refused between samples.
+    /// Of six accesses while samples run, to memory, registers and nothing, those that were answered as they should be.
+    pub early: u64,
+    /// Accesses that were refused between samples, or badly taken.
     pub failed: u64,
     /// Words that read back as something else.
     pub differ: u64,
@@ -294,7 +294,7 @@ fn parse(bytes: &[u8], model: &Model) -> Result<Outcome> {
     }
     let bus = if model.bus {
         let over = word()? != 0;
-        Some(Bus { over, swapped: word()? as usize, refused: word()?, failed: word()?, differ: word()? })
+        Some(Bus { over, swapped: word()? as usize, early: word()?, failed: word()?, differ: word()? })
     } else {
         None
     };
