@@ -146,3 +146,24 @@ fn the_address_map_is_written_down() {
     let plain = Built::new(&plain, target(), &Options::default()).expect("it builds");
     assert!(plain.files.iter().all(|f| !f.text.contains("s_axil") && !f.path.starts_with("registers")));
 }
+
+#[test]
+fn there_is_one_input_to_hold_back() {
+    let x = || nervure_core::TensorType::step(&[4], nervure_core::QType::unsigned(1));
+    let network = NetworkBuilder::new("two", registry())
+        .input("x", x(), None)
+        .and_then(|b| b.input("z", x(), None))
+        .and_then(|b| b.layer("all", "seq/concat", json!({"from": ["x", "z"], "lanes": 4})))
+        .and_then(|b| {
+            b.layer(
+                "out",
+                "engine/spiking",
+                json!({"weights": weights(2, 8, 4, &mut rng(1)), "weight_format": "s4",
+                "lanes": 2, "run_time_weights": true, "neuron": neuron(9, "wrap")}),
+            )
+        })
+        .and_then(NetworkBuilder::finish)
+        .unwrap_or_else(|d| panic!("{d}"));
+    let told = Built::new(&network, target(), &Options::default()).expect_err("two inputs");
+    assert_eq!((told.code, told.path.join(".")), ("E0203", "inputs".to_owned()), "{told}");
+}
