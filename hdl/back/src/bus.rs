@@ -11,6 +11,9 @@ use crate::render::{File, print};
 /// What the register at address 0 reads as: `NERV`.
 const ID: u32 = 0x4e45_5256;
 
+/// What all memories hear.
+const SHARED: [&str; 4] = ["bus_free", "bus_write", "bus_wdata", "bus_wstrb"];
+
 /// Name of a bank among the nets of the top module: unique, for modules and memories are.
 fn net(design: &Design, bank: &Bank) -> String {
     let module = &design.modules[bank.module].name;
@@ -77,7 +80,7 @@ pub(crate) fn context(design: &Design) -> Value {
             list.push([format!("{name}_{part}"), format!("{name}_{part}")]);
         }
     }
-    list.extend(["bus_write", "bus_wdata", "bus_wstrb"].map(|p| [p.into(), p.into()]));
+    list.extend(SHARED.map(|p| [p.into(), p.into()]));
     let named: Vec<Value> = banks
         .iter()
         .map(|b| json!({"name": net(design, b), "bus_bits": b.row_bits + b.column_bits}))
@@ -95,6 +98,7 @@ pub(crate) fn module_ports(module: &Module, design: &Design) -> Vec<String> {
         list.push(format!("output wire [31:0] bus_{name}_rdata"));
     }
     if !list.is_empty() {
+        list.push("input  wire bus_free".into());
         list.push("input  wire bus_write".into());
         list.push("input  wire [31:0] bus_wdata".into());
         list.push("input  wire [3:0] bus_wstrb".into());
@@ -112,7 +116,7 @@ pub(crate) fn connections(design: &Design, module: usize) -> Vec<[String; 2]> {
         }
     }
     if !list.is_empty() {
-        list.extend(["bus_write", "bus_wdata", "bus_wstrb"].map(|p| [p.into(), p.into()]));
+        list.extend(SHARED.map(|p| [p.into(), p.into()]));
     }
     list
 }

@@ -18,6 +18,7 @@ module example_spiking (
   input  wire bus_weight_0_select,
   input  wire [6:0] bus_weight_0_address,
   output wire [31:0] bus_weight_0_rdata,
+  input  wire bus_free,
   input  wire bus_write,
   input  wire [31:0] bus_wdata,
   input  wire [3:0] bus_wstrb
@@ -83,6 +84,7 @@ module example_spiking (
     .en(en),
     .address({beat_q, group_q}),
     .data(weights[3:0]),
+    .bus_free(bus_free),
     .bus_select(bus_weight_0_select),
     .bus_write(bus_write),
     .bus_address(bus_weight_0_address),
@@ -216,7 +218,8 @@ module example_spiking_weight_0 (
   input  wire en,
   input  wire [6:0] address,
   output wire [3:0] data,
-  // The register bus reads and writes 32 bits of one, while no sample is in the design.
+  // The register bus reads and writes 32 bits of one while it is free to, for no sample is in the design.
+  input  wire bus_free,
   input  wire bus_select,
   input  wire bus_write,
   input  wire [6:0] bus_address,
@@ -229,7 +232,7 @@ module example_spiking_weight_0 (
   reg  [3:0] data_q;
   initial $readmemh("example_spiking_weight_0.mem", mem);
   wire [6:0] bus_row = bus_address;
-  wire [6:0] row = bus_select ? bus_row : address;
+  wire [6:0] row = bus_free ? bus_row : address;
   wire write = bus_select & bus_write;
   assign data = data_q;
   assign bus_rdata = { 28'd0, data_q};
