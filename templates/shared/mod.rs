@@ -13,15 +13,17 @@ pub(crate) mod spikes;
 
 use nervure_core::block::Rng;
 pub(crate) use nervure_core::num::counter_bits;
-use nervure_core::{Area, Tensor, vectorised};
+use nervure_core::{Area, Rate, Tensor, TensorType, vectorised};
 use rand::RngExt;
 
 /// Templates that the back end renders itself, by name.
-pub(crate) const TEMPLATES: [(&str, &str); 4] = [
+pub(crate) const TEMPLATES: [(&str, &str); 6] = [
     ("module.v", include_str!("module.v.tera")),
     ("kernel.v", include_str!("kernel.v.tera")),
     ("elementwise.v", include_str!("elementwise.v.tera")),
     ("top.v", include_str!("top.v.tera")),
+    ("bank.v", include_str!("bank.v.tera")),
+    ("bus.v", include_str!("bus.v.tera")),
 ];
 
 /// Lookup tables and flip-flops.
@@ -33,6 +35,11 @@ pub(crate) fn area(lut: usize, ff: usize) -> Area {
 pub(crate) fn divisor(n: usize, max: usize, rng: &mut Rng) -> usize {
     let all: Vec<usize> = (1..=n.min(max)).filter(|d| n.is_multiple_of(*d)).collect();
     all[rng.random_range(0..all.len())]
+}
+
+/// Random lanes for beats of `tensor`, at most 8; 1 for events.
+pub(crate) fn lanes(tensor: &TensorType, rng: &mut Rng) -> usize {
+    if tensor.rate == Rate::Event { 1 } else { divisor(tensor.len(), 8, rng) }
 }
 
 /// A random matrix of integers in `lo..=hi`.

@@ -13,7 +13,7 @@ use nervure_back::{File, Options, lower, render};
 use nervure_core::block::Rng;
 use nervure_core::network::NodeId;
 use nervure_core::{
-    Design, Diagnostic, Elements, InputPort, Instance, Network, Node, QType, Rate, Registry, Samples, Target,
+    Design, Diagnostic, Elements, InputPort, Instance, Network, Node, QType, Registry, Samples, Target,
     TensorRef,
 };
 use nervure_sim::cosim::{Bench, Subject};
@@ -102,7 +102,7 @@ fn element(q: QType, rng: &mut Rng) -> i64 {
 pub fn noise(network: &Network, count: usize, steps: usize, rng: &mut Rng) -> Samples {
     let mut inputs = Vec::new();
     for port in &network.inputs {
-        let frames = if port.tensor.rate == Rate::Step { steps } else { 1 };
+        let frames = if port.tensor.rate.steps() { steps } else { 1 };
         // Some samples are sparse, some dense: an event-driven block takes another time for each.
         let values = (0..count).flat_map(|_| {
             let density = rng.random_range(0..=8);
@@ -118,7 +118,7 @@ pub fn noise(network: &Network, count: usize, steps: usize, rng: &mut Rng) -> Sa
 
 /// The steps a sample that are worth a test: one and several where something steps, else one.
 pub fn step_counts(network: &Network) -> &'static [usize] {
-    if network.inputs.iter().any(|i| i.tensor.rate == Rate::Step) { &[1, 5] } else { &[1] }
+    if network.inputs.iter().any(|i| i.tensor.rate.steps()) { &[1, 5] } else { &[1] }
 }
 
 /// The golden answer.

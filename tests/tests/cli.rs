@@ -45,7 +45,9 @@ fn lists_are_on_standard_output() {
 #[test]
 fn every_verb_explains_itself() {
     let here = folder();
-    for verb in ["build", "run", "verify", "synth", "blocks", "boards", "doctor", "new", "completions"] {
+    let verbs =
+        ["build", "run", "verify", "synth", "mask", "blocks", "boards", "doctor", "new", "completions"];
+    for verb in verbs {
         let run = run(here.path(), &[verb, "--help"]);
         assert_eq!(run.code, 0, "{run:?}");
         assert!(run.stdout.contains("Usage:"), "{run:?}");

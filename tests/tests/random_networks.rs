@@ -22,7 +22,7 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
-/// One of the things that can enter a network: spikes, or integers once a step or once a frame.
+/// One of the things that can enter a network: events, spikes, or integers once a step or once a frame.
 fn input(rng: &mut Rng) -> TensorType {
     let shape = match rng.random_range(0..3) {
         0 => vec![rng.random_range(1..=24)],
@@ -31,9 +31,10 @@ fn input(rng: &mut Rng) -> TensorType {
     };
     let bits = rng.random_range(2..=12);
     let format = if rng.random() { QType::signed(bits) } else { QType::unsigned(bits) };
-    match rng.random_range(0..4) {
-        0 | 1 => TensorType::step(&shape, QType::unsigned(1)),
-        2 => TensorType::step(&shape, format),
+    match rng.random_range(0..10) {
+        0 => TensorType::event(&shape, QType::unsigned(rng.random_range(1..=2))),
+        1..=4 => TensorType::step(&shape, QType::unsigned(1)),
+        5..=7 => TensorType::step(&shape, format),
         _ => TensorType::frame(&shape, format),
     }
 }
@@ -71,7 +72,7 @@ fn output_name(network: &Network, tensor: TensorRef) -> String {
 fn network(seed: u64, length: usize) -> Network {
     let rng = &mut rng(seed);
     let tensor = input(rng);
-    let lanes = divisor(tensor.len(), rng);
+    let lanes = if tensor.rate == Rate::Event { 1 } else { divisor(tensor.len(), rng) };
     let mut network = Network {
         name: format!("random {seed}"),
         inputs: vec![InputPort { name: "x".into(), tensor, lanes }],
@@ -89,10 +90,12 @@ fn network(seed: u64, length: usize) -> Network {
             fifo,
         });
         // A further output: this layer's first; the others of a fork are read by nobody.
+        // Events have one reader, which is the next layer.
         let also = rng.random_range(0..3) == 0;
         if ports > 0 {
             at = TensorRef::Output(NodeId(n), rng.random_range(0..ports));
         }
+        let also = also && network.stream(at).tensor.rate != Rate::Event;
         let enough = n + 1 >= length && matches!(at, TensorRef::Output(..));
         if enough || (also && ports > 0) {
             if !network.outputs.iter().any(|(_, r)| *r == at) {
@@ -114,7 +117,7 @@ fn check(seed: u64, length: usize, samples: usize, steps: usize) -> Result<(), S
     let clock_mhz = rng.random::<bool>().then(|| rng.random_range(20..300));
     let built =
         Built::new(&network, target, &Options { clock_mhz }).map_err(|d| format!("does not build: {d}"))?;
-    let steps = if network.inputs[0].tensor.rate == Rate::Step { steps } else { 1 };
+    let steps = if network.inputs[0].tensor.rate.steps() { steps } else { 1 };
     let samples = noise(&network, samples, steps, rng);
     let folder = failures().join(format!("seed_{seed}_length_{length}_steps_{steps}"));
     built.check(&network, &samples, seed, Some(&folder)).map(|_| ())

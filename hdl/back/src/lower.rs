@@ -33,7 +33,9 @@ const MAX_FORK: usize = 8;
 fn design_name(name: &str) -> String {
     let name = ident(name);
     let taken = ["clk", "rst_n"].contains(&name.as_str())
-        || ["s_axis_", "m_axis_", "link_", "u_"].iter().any(|prefix| name.starts_with(prefix));
+        || ["s_axis_", "m_axis_", "s_axil_", "link_", "bus_", "u_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
     if taken { format!("net_{name}") } else { name }
 }
 
@@ -47,7 +49,8 @@ struct Lowering<'a> {
 
 /// Lowers `network` for `target`.
 ///
-/// Errors: those of the plumbing's parameters, and of [`Network::validate`].
+/// Errors: those of the plumbing's parameters, and of [`Network::validate`]; `E0203` for several inputs beside memories that are
+/// written at run time.
 pub fn lower(
     network: &Network,
     registry: &Registry,
@@ -58,6 +61,7 @@ pub fn lower(
     let clock_mhz = options.clock_mhz.unwrap_or(target.clock_mhz);
     let mut names = Names::default();
     let name = names.claim(&design_name(&network.name));
+    names.claim(&format!("{name}_bus"));
     let mut ports = Names::default();
     let mut boundary = |stream: Stream, name: &str| Stream { name: ports.claim(name), ..stream };
     let inputs = (0..network.inputs.len())
@@ -79,6 +83,12 @@ pub fn lower(
     l.run(network)?;
     let design = sorted(l.design);
     design.validate();
+    if !design.banks().is_empty() && design.inputs.len() != 1 {
+        let message =
+            format!("{} inputs, and memories that are written between two samples", design.inputs.len());
+        let help = "use constant weights, or join the inputs to one";
+        return Err(Diagnostic::new("E0203", message, help).at("inputs"));
+    }
     Ok(design)
 }
 
@@ -152,7 +162,8 @@ impl Lowering<'_> {
         layer: &str,
         params: serde_json::Value,
     ) -> Result<usize, Diagnostic> {
-        let instance = self.registry.get(block)?.instantiate(params)?;
+        let instance = self.registry.get(block)?.instantiate(params);
+        let instance = instance.map_err(|d| d.at(layer).at("layers"))?;
         Ok(self.module(&format!("{layer}_{role}"), layer, None, instance))
     }
 

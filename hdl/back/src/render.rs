@@ -9,6 +9,8 @@ use nervure_core::{Body, Design, Endpoint, Memory, Module, Registry, Stream, Tar
 use serde_json::{Value, json};
 use tera::{Context, Tera};
 
+use crate::bus;
+
 /// A file of the build directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct File {
@@ -31,6 +33,7 @@ pub fn render(design: &Design, registry: &Registry, target: &Target) -> Vec<File
         }
     }
     files.push(top(design, registry));
+    files.extend(bus::files(design, registry, &origin(design)));
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files
 }
@@ -42,7 +45,7 @@ struct Renderer<'a> {
     module: &'a Module,
 }
 
-fn print(registry: &Registry, name: &str, text: Option<&str>, context: &Value) -> String {
+pub(crate) fn print(registry: &Registry, name: &str, text: Option<&str>, context: &Value) -> String {
     let mut tera = Tera::new();
     let mut all: Vec<(&str, &str)> = registry.shared.clone();
     all.extend(text.map(|t| (name, t)));
@@ -83,6 +86,9 @@ fn origin(design: &Design) -> String {
 }
 
 fn stream_text(s: &Stream) -> String {
+    if s.events {
+        return format!("{} {}", s.name, s.tensor);
+    }
     format!("{} {}, {} lane{}", s.name, s.tensor, s.lanes, if s.lanes == 1 { "" } else { "s" })
 }
 
@@ -118,15 +124,21 @@ impl Renderer<'_> {
     fn ports(&self) -> Vec<String> {
         let ports = self.module.instance.interface();
         let inputs = ports.inputs.iter().flat_map(|s| stream_ports(&s.name, s.width(), true));
-        inputs.chain(ports.outputs.iter().flat_map(|s| stream_ports(&s.name, s.width(), false))).collect()
+        let outputs = ports.outputs.iter().flat_map(|s| stream_ports(&s.name, s.width(), false));
+        inputs.chain(outputs).chain(bus::module_ports(self.module, self.design)).collect()
     }
 
     fn memory(&self, memory: &Memory, files: &mut Vec<File>) -> Value {
         let file = format!("{}_{}.mem", self.module.name, memory.name);
         let text = memory.words.join("\n") + "\n";
-        files.push(File { path: format!("rtl/{file}"), text });
         let style = if memory.words.len() <= self.target.lut_ram_words { "distributed" } else { "block" };
-        json!({"file": file, "width": memory.width, "depth": memory.words.len(), "style": style})
+        let module = format!("{}_{}", self.module.name, memory.name);
+        if memory.run_time.is_some() {
+            files.push(bus::bank(self.registry, &module, memory, &file, style, &origin(self.design)));
+        }
+        files.push(File { path: format!("rtl/{file}"), text });
+        json!({"file": file, "width": memory.width, "depth": memory.words.len(), "style": style,
+            "module": module})
     }
 
     fn template(&self, template: &Template, files: &mut Vec<File>) {
@@ -214,7 +226,7 @@ impl Renderer<'_> {
         let reset = words(&|_| kernel.states.iter().map(|s| (s.reset, bits(s.port.format))).collect());
         let mut mem = serde_json::Map::new();
         if param_bits > 0 && beats > 1 {
-            let memory = Memory { name: "param".into(), width: lanes * param_bits, words: params.clone() };
+            let memory = Memory::constant("param", lanes * param_bits, params.clone());
             mem.insert("param".into(), self.memory(&memory, files));
         }
         let clocked = stages.count > 1;
@@ -355,6 +367,7 @@ fn top(design: &Design, registry: &Registry) -> File {
                     }
                 }
             }
+            connections.extend(bus::connections(design, m));
             let comment = format!("Layer {}: {}.", comment(&module.layer), module.instance.block());
             let instance = format!("u_{}", module.name.trim_start_matches(&format!("{}_", design.name)));
             json!({"module": module.name, "instance": instance, "comment": comment, "connections": connections})
@@ -365,6 +378,7 @@ fn top(design: &Design, registry: &Registry) -> File {
         .flat_map(|(list, input)| {
             list.iter().flat_map(move |s| stream_ports(&s.name, s.width().next_multiple_of(8), input))
         })
+        .chain(bus::ports(design))
         .collect();
     let header = vec![
         format!("{}: the network {}", design.name, comment(&design.title)),
@@ -377,6 +391,7 @@ fn top(design: &Design, registry: &Registry) -> File {
     let context = json!({
         "module": design.name, "header": header, "ports": ports, "channels": channels,
         "inputs": boundary(&design.inputs, true), "outputs": boundary(&design.outputs, false), "modules": modules,
+        "bus": bus::context(design),
     });
     File { path: format!("rtl/{}.v", design.name), text: print(registry, "top.v", None, &context) }
 }

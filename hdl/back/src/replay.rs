@@ -57,21 +57,52 @@ struct Machine {
 pub struct Replay {
     machines: Vec<Machine>,
     channels: Vec<Register>,
-    /// Channel and beats per sample of each boundary input and output.
-    inputs: Vec<(usize, u64)>,
-    outputs: Vec<(usize, u64)>,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+}
+
+/// A port of the boundary.
+#[derive(Debug, Clone)]
+struct Port {
+    channel: usize,
+    /// Beats that every sample has there.
+    beats: Vec<u64>,
+    /// Samples that have passed, and beats of the next.
+    sample: usize,
+    passed: u64,
+}
+
+impl Port {
+    fn waits(&self) -> bool {
+        self.sample < self.beats.len()
+    }
+
+    /// Whether a beat of sample `turn`, or of one before, has yet to pass.
+    fn offers(&self, turn: usize) -> bool {
+        self.waits() && self.sample <= turn
+    }
+
+    /// A beat passes; of which sample.
+    fn pass(&mut self) -> usize {
+        let sample = self.sample;
+        self.passed += 1;
+        if self.passed == self.beats[sample] {
+            (self.sample, self.passed) = (sample + 1, 0);
+        }
+        sample
+    }
 }
 
 impl Replay {
     /// A design at rest, right after reset.
     ///
     /// `samples` holds, per module, the schedule of one sample after the other, all steps joined;
-    /// `input_beats` and `output_beats` the beats a sample has at each boundary port.
+    /// `input_beats` and `output_beats`, per boundary port, the beats of each sample, at least one.
     pub fn new(
         design: &Design,
         samples: &[Vec<Schedule>],
-        input_beats: &[u64],
-        output_beats: &[u64],
+        input_beats: Vec<Vec<u64>>,
+        output_beats: Vec<Vec<u64>>,
     ) -> Self {
         let mut channels = Vec::new();
         let machines = design
@@ -115,91 +146,78 @@ impl Replay {
             };
             channels.push(Register { beats: 0, capacity, through, at_start: 0 });
         }
-        let boundary = |beats: &[u64], from: bool| {
-            beats
-                .iter()
-                .enumerate()
-                .map(|(n, &b)| {
-                    let end = Endpoint::Boundary(n);
-                    let at = |c: &nervure_core::Channel| if from { c.from == end } else { c.to == end };
-                    (design.channels.iter().position(at).expect("every boundary port has a channel"), b)
-                })
-                .collect()
+        let boundary = |beats: Vec<Vec<u64>>, from: bool| {
+            let port = |(n, beats)| {
+                let end = Endpoint::Boundary(n);
+                let at = |c: &nervure_core::Channel| if from { c.from == end } else { c.to == end };
+                let channel = design.channels.iter().position(at).expect("every boundary port has a channel");
+                Port { channel, beats, sample: 0, passed: 0 }
+            };
+            beats.into_iter().enumerate().map(port).collect()
         };
-        Self {
-            machines,
-            channels,
-            inputs: boundary(input_beats, true),
-            outputs: boundary(output_beats, false),
-        }
+        let (inputs, outputs) = (boundary(input_beats, true), boundary(output_beats, false));
+        Self { machines, channels, inputs, outputs }
     }
 
-    /// Runs `count` samples one right behind the other and returns when each passed.
+    /// Runs all samples one right behind the other and returns when each passed.
     ///
     /// Errors: the cycle in which nothing can move any more (a deadlock), when there is one.
-    pub fn run(self, count: usize) -> Result<Vec<SampleCycles>, u64> {
-        self.go(count as u64, false)
+    pub fn run(self) -> Result<Vec<SampleCycles>, u64> {
+        self.go(false)
     }
 
     /// The same, but a sample is on offer only from the cycle after the whole answer to the one before was taken: what is
-    /// outside needs that answer to make it. A time step counts as a sample where `new` was given the beats of one.
+    /// outside needs that answer to make it. A time step counts as a sample where `new` was given the beats of each.
     ///
     /// Errors: as [`Replay::run`].
-    pub fn run_in_turns(self, count: usize) -> Result<Vec<SampleCycles>, u64> {
-        self.go(count as u64, true)
+    pub fn run_in_turns(self) -> Result<Vec<SampleCycles>, u64> {
+        self.go(true)
     }
 
-    fn go(mut self, count: u64, in_turns: bool) -> Result<Vec<SampleCycles>, u64> {
-        let mut taken = vec![0u64; self.inputs.len()];
-        let mut given = vec![0u64; self.outputs.len()];
-        let mut cycles = vec![SampleCycles { start: u64::MAX, finish: 0 }; count as usize];
+    fn go(mut self, in_turns: bool) -> Result<Vec<SampleCycles>, u64> {
+        let count = self.outputs.first().map_or(0, |o| o.beats.len());
+        let mut cycles = vec![SampleCycles { start: u64::MAX, finish: 0 }; count];
         let mut cycle = 0u64;
-        while given.iter().zip(&self.outputs).any(|(g, (_, beats))| g < &(beats * count)) {
-            let offered = if in_turns { self.answered(&given).saturating_add(1).min(count) } else { count };
-            self.offer(&taken, offered);
+        while self.outputs.iter().any(Port::waits) {
+            let turn = self.offer(in_turns);
             self.channels.iter_mut().for_each(|c| c.at_start = c.beats);
             let mut moved = false;
-            for (n, (channel, beats)) in self.outputs.iter().enumerate() {
-                let c = &mut self.channels[*channel];
+            for port in &mut self.outputs {
+                let c = &mut self.channels[port.channel];
                 if c.ready() {
                     c.beats -= 1;
-                    let sample = &mut cycles[(given[n] / beats) as usize];
+                    let sample = &mut cycles[port.pass()];
                     sample.finish = sample.finish.max(cycle);
-                    given[n] += 1;
                     moved = true;
                 }
             }
             for m in (0..self.machines.len()).rev() {
                 moved |= self.machines[m].advance(&mut self.channels);
             }
-            for (n, (channel, beats)) in self.inputs.iter().enumerate() {
-                if taken[n] < beats * offered && self.channels[*channel].beats == 0 {
-                    let sample = &mut cycles[(taken[n] / beats) as usize];
+            for port in self.inputs.iter_mut().filter(|p| p.offers(turn)) {
+                if self.channels[port.channel].beats == 0 {
+                    let sample = &mut cycles[port.pass()];
                     sample.start = sample.start.min(cycle);
-                    taken[n] += 1;
                 }
             }
             cycle += 1;
             if !moved {
                 return Err(cycle);
             }
-            let offered = if in_turns { self.answered(&given).saturating_add(1).min(count) } else { count };
-            self.offer(&taken, offered);
+            self.offer(in_turns);
             cycle += self.skip();
         }
         Ok(cycles)
     }
 
-    /// Samples of which every output beat was taken.
-    fn answered(&self, given: &[u64]) -> u64 {
-        given.iter().zip(&self.outputs).map(|(g, (_, beats))| g / beats).min().unwrap_or(u64::MAX)
-    }
-
-    /// A boundary input always has its next beat of the first `count` samples on offer.
-    fn offer(&mut self, taken: &[u64], count: u64) {
-        for ((channel, beats), taken) in self.inputs.iter().zip(taken) {
-            self.channels[*channel].beats = u32::from(*taken < beats * count);
+    /// A boundary input always has its next beat on offer, up to and with the sample that is returned.
+    fn offer(&mut self, in_turns: bool) -> usize {
+        let answered = self.outputs.iter().map(|o| o.sample).min();
+        let turn = answered.filter(|_| in_turns).unwrap_or(usize::MAX);
+        for port in &self.inputs {
+            self.channels[port.channel].beats = u32::from(port.offers(turn));
         }
+        turn
     }
 
     /// Cycles that can be skipped because every module works by itself or waits for one that does.
@@ -212,7 +230,7 @@ impl Replay {
             }
         }
         // A beat at a boundary output can always move.
-        if self.outputs.iter().any(|(c, _)| self.channels[*c].beats > 0) || least == u32::MAX {
+        if self.outputs.iter().any(|p| self.channels[p.channel].beats > 0) || least == u32::MAX {
             return 0;
         }
         self.machines.iter_mut().for_each(|m| m.skip(least));

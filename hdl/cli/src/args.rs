@@ -40,6 +40,8 @@ pub(crate) enum Verb {
     Synth(SynthArgs),
     /// Turn a trained model (NIR, lava-dl) into a network folder.
     Import(ImportArgs),
+    /// Find neurons that are active all the time, and write masks that silence them.
+    Mask(MaskArgs),
     /// List the blocks, or describe one.
     Blocks {
         /// Block, such as `neuron/lif`.
@@ -134,6 +136,31 @@ pub(crate) struct RunArgs {
     /// Worker threads; 0 for one a core.
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub(crate) threads: usize,
+}
+
+/// File that `nervure mask` writes, and may write again.
+pub(crate) const MASKS: &str = "mask.npz";
+
+/// `nervure mask`.
+#[derive(Debug, Args)]
+pub(crate) struct MaskArgs {
+    /// Network file, or a folder that holds `network.yaml`.
+    pub(crate) net: PathBuf,
+    /// Samples [default: samples.npz beside the network].
+    #[arg(long, value_name = "X.npz")]
+    pub(crate) input: Option<PathBuf>,
+    /// Silence neurons that are active in a larger share of the time steps, 0 to 1.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) rate: f64,
+    /// Layer; may be given several times [default: those with a mask that another one with a mask reads].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) layer: Vec<String>,
+    /// File to write, in the folder of the network: one array per layer.
+    #[arg(short, long, value_name = "NAME.npz", default_value = MASKS, value_parser = file_name)]
+    pub(crate) output: String,
+    /// Replace a field of the network, such as `layers.hidden.lanes=8`.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
 }
 
 /// `nervure verify`.
@@ -232,6 +259,21 @@ impl From<ReadoutArg> for Readout {
 fn seconds(text: &str) -> Result<f64, String> {
     let value = text.parse::<f64>().ok().filter(|v| v.is_finite() && *v > 0.0);
     value.ok_or_else(|| "expected a time above 0 in seconds, such as 1e-4".to_owned())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let value = text.parse::<f64>().ok().filter(|v| (0.0..=1.0).contains(v));
+    value.ok_or_else(|| "expected a share from 0 to 1, such as 0.5".to_owned())
+}
+
+fn file_name(text: &str) -> Result<String, String> {
+    let plain = std::path::Path::new(text).extension().is_some_and(|e| e == "npz")
+        && !text.contains(['/', '\\', ':']);
+    if plain {
+        Ok(text.to_owned())
+    } else {
+        Err("expected a name such as `mask.npz`, without a folder".to_owned())
+    }
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use nervure_back::{File, Options, lower, optimise, render};
-use nervure_core::{Design, Diagnostic, Elements, Network, Rate, Registry, Samples, Target};
+use nervure_core::{Design, Diagnostic, Elements, Network, Registry, Samples, Target};
 
 /// Time steps of noise.
 const NOISE_STEPS: usize = 16;
@@ -60,7 +60,7 @@ pub(crate) fn samples_beside(network: &Path) -> PathBuf {
 /// Reproducible noise over the whole range of every input, one element in four not zero.
 pub(crate) fn noise(network: &Network, count: usize, seed: u64) -> Samples {
     let count = if count == 0 { NOISE } else { count };
-    let steps = if network.inputs.iter().any(|i| i.tensor.rate == Rate::Step) { NOISE_STEPS } else { 1 };
+    let steps = if network.inputs.iter().any(|i| i.tensor.rate.steps()) { NOISE_STEPS } else { 1 };
     let mut state = seed;
     let mut draw = move || {
         // SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
@@ -72,7 +72,7 @@ pub(crate) fn noise(network: &Network, count: usize, seed: u64) -> Samples {
     let mut inputs = Vec::new();
     for port in &network.inputs {
         let format = port.tensor.format;
-        let frames = if port.tensor.rate == Rate::Step { steps } else { 1 };
+        let frames = if port.tensor.rate.steps() { steps } else { 1 };
         let range = (i128::from(format.max()) - i128::from(format.min()) + 1) as u128;
         let mut element = || {
             let (word, keep) = (draw(), draw() % 4 == 0);
@@ -88,7 +88,7 @@ pub(crate) fn arrays(network: &Network, samples: &Samples) -> Vec<(String, Vec<u
     let mut list = Vec::new();
     for (port, elements) in network.inputs.iter().zip(&samples.inputs) {
         let mut shape = vec![samples.count];
-        if port.tensor.rate == Rate::Step {
+        if port.tensor.rate.steps() {
             shape.push(samples.steps);
         }
         shape.extend(&port.tensor.shape);

@@ -1,6 +1,6 @@
 //! Results as JSON: the words of the manifest and of `--json`.
 
-use nervure_core::{Network, NodeId, Rate, Samples, TensorRef};
+use nervure_core::{Network, NodeId, Samples, TensorRef};
 use nervure_sim::golden::{Trace, accuracy, mean, mse};
 use nervure_sim::lint::LintFinding;
 use nervure_sim::synth::Synthesis;
@@ -58,7 +58,7 @@ pub(crate) fn verification(
     network: &Network,
 ) -> Value {
     let mean = report.cycles_measured as f64 / report.sample_cycles.len().max(1) as f64;
-    let stepping = network.inputs.iter().any(|i| i.tensor.rate == Rate::Step);
+    let stepping = network.inputs.iter().any(|i| i.tensor.rate.steps());
     let mut value = json!({
         "passed": report.passed(), "samples": report.samples, "mismatches": report.mismatches,
         "cycles_predicted": report.cycles_predicted, "cycles_measured": report.cycles_measured,
@@ -82,7 +82,7 @@ pub(crate) fn verification(
 fn densities(network: &Network, prediction: &Prediction) -> Value {
     let layers = network.nodes.iter().zip(&prediction.entered).filter(|(node, _)| {
         let tensor = node.instance.interface().inputs.first().map(|s| &s.tensor);
-        tensor.is_some_and(|t| t.rate == Rate::Step && t.format.bits == 1)
+        tensor.is_some_and(|t| t.rate.steps() && t.format.bits == 1)
     });
     let share = |(all, some): (u64, u64)| json!((some as f64 / all.max(1) as f64 * 1e6).round() / 1e6);
     Value::Object(layers.map(|(node, counts)| (node.name.clone(), share(*counts))).collect())

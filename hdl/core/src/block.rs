@@ -9,9 +9,10 @@ use serde::de::DeserializeOwned;
 
 use crate::diag::Diagnostic;
 use crate::kernel::Kernel;
+use crate::num::counter_bits;
 use crate::schedule::{Schedule, Timing};
 use crate::target::Target;
-use crate::tensor::{Packed, PackedMut, TensorType};
+use crate::tensor::{Packed, PackedMut, Rate, TensorType};
 
 /// The seeded generator that random tests draw from.
 pub type Rng = rand::rngs::SmallRng;
@@ -85,7 +86,8 @@ impl Fold {
     }
 }
 
-/// A stream of tensors: `lanes` elements a beat, element 0 in the lowest bits. `lanes` divides the number of elements.
+/// A stream of tensors: `lanes` elements a beat, element 0 in the lowest bits. `lanes` divides the number of elements. Or a
+/// stream of address-events: one event a beat, its address below a bit that is zero; a beat with that bit set ends a step.
 ///
 /// `tlast` marks the last beat of a sample (for a stream with one tensor a step: of its last step).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,24 +96,43 @@ pub struct Stream {
     pub name: String,
     /// What passes.
     pub tensor: TensorType,
-    /// Elements a beat.
+    /// Elements a beat; 1 for events.
     pub lanes: usize,
+    /// Whether events pass instead of elements: the block says that it knows them.
+    pub events: bool,
 }
 
 impl Stream {
-    /// A stream.
+    /// A stream of elements. One of `tensor`s that pass as events is refused by [`Interface::check`].
     pub fn new(name: &str, tensor: TensorType, lanes: usize) -> Self {
-        Self { name: name.into(), tensor, lanes }
+        Self { name: name.into(), tensor, lanes, events: false }
     }
 
-    /// Beats a tensor.
+    /// A stream of whatever `tensor` passes as: for what moves beats and does not look into them.
+    pub fn any(name: &str, tensor: TensorType, lanes: usize) -> Self {
+        let events = tensor.rate == Rate::Event;
+        Self { name: name.into(), tensor, lanes, events }
+    }
+
+    /// Beats a tensor; of events, those that are there in any case: the end of the step.
     pub fn beats(&self) -> usize {
-        self.tensor.len() / self.lanes
+        if self.events { 1 } else { self.tensor.len() / self.lanes }
+    }
+
+    /// Beats in which `values`, one tensor, pass.
+    pub fn beats_of(&self, values: &[i64]) -> usize {
+        let events = if self.events { values.iter().sum::<i64>() as usize } else { 0 };
+        self.beats() + events
+    }
+
+    /// Bits of an address.
+    pub fn address_bits(&self) -> usize {
+        counter_bits(self.tensor.len())
     }
 
     /// Bits a beat.
     pub fn width(&self) -> usize {
-        self.lanes * self.tensor.format.bits as usize
+        if self.events { self.address_bits() + 1 } else { self.lanes * self.tensor.format.bits as usize }
     }
 }
 
@@ -130,17 +151,27 @@ impl Interface {
         Self { inputs: vec![Stream::new("x", x, x_lanes)], outputs: vec![Stream::new("y", y, y_lanes)] }
     }
 
-    /// Errors: what [`TensorType::check`] says of a stream; `E0202` for lanes that do not divide it.
+    /// Errors: what [`TensorType::check`] says of a stream; `E0202` for lanes that do not divide it; `E0203` for events where
+    /// the block knows elements only.
     pub fn check(&self) -> Result<(), Diagnostic> {
         for s in self.inputs.iter().chain(&self.outputs) {
             s.tensor.check().map_err(|d| d.at(s.name.clone()))?;
+            if s.tensor.rate == Rate::Event && !s.events {
+                let message = format!("`{}` is {}, expected its elements", s.name, s.tensor);
+                let help = "turn the events into elements first, once, and let every reader read those";
+                return Err(Diagnostic::new("E0203", message, help).at("input"));
+            }
+            if s.events && s.lanes != 1 {
+                let message = format!("`{}` has {} lanes, and events pass one a beat", s.name, s.lanes);
+                return Err(Diagnostic::new("E0202", message, "leave the lanes out").at("lanes"));
+            }
             crate::diag::divides("lanes", s.lanes, "the elements of the tensor", s.tensor.len())?;
         }
         Ok(())
     }
 }
 
-/// A constant memory of a template.
+/// A memory of a template: constant or, over the design's register bus, written at run time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {
     /// Name in the template's context and in the file name.
@@ -149,9 +180,17 @@ pub struct Memory {
     pub width: usize,
     /// Words in hexadecimal, most significant digit first.
     pub words: Vec<String>,
+    /// For a memory that is written at run time, what a word holds, in one line for the register map. The back end makes a module
+    /// of it, which the template instantiates; it is written while no sample is in the design.
+    pub run_time: Option<String>,
 }
 
 impl Memory {
+    /// A constant memory.
+    pub fn constant(name: &str, width: usize, words: Vec<String>) -> Self {
+        Self { name: name.into(), width, words, run_time: None }
+    }
+
     /// Packs rows of integers, `bits` bits each, first element lowest.
     pub fn pack<'a>(name: &str, bits: usize, rows: impl Iterator<Item = &'a [i64]>) -> Self {
         let mut width = 0;
@@ -161,7 +200,7 @@ impl Memory {
                 hex(row, bits)
             })
             .collect();
-        Self { name: name.into(), width, words }
+        Self::constant(name, width, words)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::block::{Body, Stream};
+use crate::block::{Body, Memory, Stream};
 use crate::kernel::Stages;
+use crate::num::counter_bits;
 use crate::registry::Instance;
 use crate::schedule::Timing;
 
@@ -24,6 +25,15 @@ pub struct Module {
     pub stages: Option<Stages>,
     /// How its control moves.
     pub timing: Timing,
+}
+
+/// The memories of a body that are written at run time, with their number.
+fn run_time(body: &Body) -> impl Iterator<Item = (usize, &Memory)> {
+    let memories = match body {
+        Body::Template(t) => &t.memories[..],
+        Body::Kernel(_) => &[],
+    };
+    memories.iter().enumerate().filter(|(_, m)| m.run_time.is_some())
 }
 
 /// One end of a channel.
@@ -49,6 +59,29 @@ pub struct Channel {
     pub to: Endpoint,
     /// What passes.
     pub stream: Stream,
+}
+
+/// A memory that is written at run time, in the address space of the register bus: word r begins at
+/// `base + (r << (column_bits + 2))`, lowest 32 bits first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bank {
+    /// Index in [`Design::modules`].
+    pub module: usize,
+    /// Index in the memories of its template.
+    pub memory: usize,
+    /// Address of the first word; a multiple of the size.
+    pub base: u64,
+    /// Bits of the number of a word.
+    pub row_bits: usize,
+    /// Bits of the number of 32 bits of a word.
+    pub column_bits: usize,
+}
+
+impl Bank {
+    /// Bits of an address in it, in bytes.
+    pub const fn size_bits(&self) -> usize {
+        self.row_bits + self.column_bits + 2
+    }
 }
 
 /// Modules in topological order, and the channels between them.
@@ -97,6 +130,37 @@ impl Design {
             assert!((0..ports.inputs.len()).all(|port| driven.contains(&Endpoint::Port { module: i, port })));
             assert!((0..ports.outputs.len()).all(|port| read.contains(&Endpoint::Port { module: i, port })));
         }
+    }
+
+    /// Bytes at the beginning of the address space of the register bus that belong to registers.
+    pub const REGISTERS: u64 = 0x1000;
+
+    /// The memories that are written at run time, in the order of the modules. Without any, a design has no register bus.
+    pub fn banks(&self) -> Vec<Bank> {
+        let mut end = Self::REGISTERS;
+        let mut list = Vec::new();
+        for (module, m) in self.modules.iter().enumerate() {
+            for (memory, held) in run_time(&m.body) {
+                let (row_bits, columns) = (counter_bits(held.words.len()), held.width.div_ceil(32));
+                let column_bits = if columns > 1 { counter_bits(columns) } else { 0 };
+                let mut bank = Bank { module, memory, base: 0, row_bits, column_bits };
+                let size = 1u64 << bank.size_bits();
+                bank.base = end.next_multiple_of(size);
+                end = bank.base + size;
+                list.push(bank);
+            }
+        }
+        list
+    }
+
+    /// The memory of a bank.
+    ///
+    /// Panics for a bank of another design.
+    pub fn held(&self, bank: &Bank) -> &Memory {
+        let Body::Template(t) = &self.modules[bank.module].body else {
+            panic!("only templates have memories")
+        };
+        &t.memories[bank.memory]
     }
 
     fn stream(&self, end: Endpoint, consumer: bool) -> &Stream {

@@ -28,7 +28,7 @@ pub struct InputPort {
     pub name: String,
     /// Type.
     pub tensor: TensorType,
-    /// Elements a beat at the design's port.
+    /// Elements a beat at the design's port; 1 for events.
     pub lanes: usize,
 }
 
@@ -69,7 +69,7 @@ impl Network {
         match r {
             TensorRef::Input(n) => {
                 let port = &self.inputs[n];
-                Stream::new(&port.name, port.tensor.clone(), port.lanes)
+                Stream::any(&port.name, port.tensor.clone(), port.lanes)
             }
             TensorRef::Output(id, port) => self.nodes[id.0].instance.interface().outputs[port].clone(),
         }

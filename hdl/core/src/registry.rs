@@ -10,7 +10,7 @@ use crate::block::{Area, Block, Body, Fold, Interface, Rng};
 use crate::diag::Diagnostic;
 use crate::schedule::Schedule;
 use crate::target::Target;
-use crate::tensor::{Packed, PackedMut, TensorType};
+use crate::tensor::{Packed, PackedMut, Rate, TensorType};
 
 /// A block without its types: what a registry holds.
 pub trait AnyBlock: Sync + Send {
@@ -101,9 +101,12 @@ impl<B: Block> AnyBlock for Erased<B> {
     }
 
     fn sample(&self, input: &TensorType, rng: &mut Rng) -> Option<Arc<dyn Instance>> {
-        let build =
-            |p| concrete::<B>(p).unwrap_or_else(|d| panic!("a sample of {} is invalid: {d}", B::NAME));
-        B::sample(input, rng).map(build)
+        let p = B::sample(input, rng)?;
+        // Blocks that know elements only need not say so here as well.
+        if input.rate == Rate::Event {
+            return concrete::<B>(p).ok();
+        }
+        Some(concrete::<B>(p).unwrap_or_else(|d| panic!("a sample of {} is invalid: {d}", B::NAME)))
     }
 
     fn instantiate(&self, params: Value) -> Result<Arc<dyn Instance>, Diagnostic> {

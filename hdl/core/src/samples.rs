@@ -71,6 +71,7 @@ pub struct Samples {
     /// Time steps of each; 1 where every input passes once a frame.
     pub steps: usize,
     /// One per network input: `[count, steps, len]`, or `[count, len]` for an input that passes once a frame.
+    /// Of an input that passes as events, the number of events of each address.
     pub inputs: Vec<Elements>,
     /// Class of each sample.
     pub labels: Option<Vec<i64>>,
@@ -102,7 +103,7 @@ impl Samples {
     fn frame(&self, network: &Network, input: usize, sample: usize, step: usize) -> usize {
         match network.inputs[input].tensor.rate {
             Rate::Frame => sample,
-            Rate::Step => sample * self.steps + step,
+            Rate::Step | Rate::Event => sample * self.steps + step,
         }
     }
 

@@ -18,6 +18,15 @@ pub enum Rate {
     Frame,
     /// Once a time step; a sample is one or more steps.
     Step,
+    /// Once a time step, as a list of address-events: an element of value n is n events of its address.
+    Event,
+}
+
+impl Rate {
+    /// Whether it passes once a time step, however it is written down.
+    pub const fn steps(self) -> bool {
+        matches!(self, Self::Step | Self::Event)
+    }
 }
 
 /// The integers of a tensor in a form that is quicker to read than a list of 64 bits each.
@@ -46,7 +55,7 @@ pub struct TensorType {
     pub shape: Vec<usize>,
     /// Format of an element.
     pub format: QType,
-    /// Once a frame or once a time step.
+    /// Once a frame, once a time step, or as events.
     pub rate: Rate,
 }
 
@@ -62,6 +71,11 @@ impl TensorType {
     /// A tensor that passes once a time step.
     pub fn step(shape: &[usize], format: QType) -> Self {
         Self { shape: shape.to_vec(), format, rate: Rate::Step }
+    }
+
+    /// A tensor that passes once a time step, as a list of address-events.
+    pub fn event(shape: &[usize], format: QType) -> Self {
+        Self { shape: shape.to_vec(), format, rate: Rate::Event }
     }
 
     /// Elements in all.
@@ -85,10 +99,19 @@ impl TensorType {
         Self { format, ..self.clone() }
     }
 
-    /// Errors: `E0204` for no axis, a zero extent, or more than [`TensorType::MAX_LEN`] elements.
+    /// Errors: `E0204` for no axis, a zero extent, or more than [`TensorType::MAX_LEN`] elements; `E0203` for events whose
+    /// number is no number of 1 to 8 bits.
     pub fn check(&self) -> Result<(), Diagnostic> {
         let len = self.shape.iter().try_fold(1usize, |a, &b| a.checked_mul(b));
+        let q = self.format;
         match len {
+            Some(1..=Self::MAX_LEN)
+                if self.rate == Rate::Event && (q.signed || q.frac != 0 || q.bits > 8) =>
+            {
+                let message = format!("an element cannot be {q} events in a step");
+                let help = "give events a format from u1 to u8: the most events of one address in a step";
+                Err(Diagnostic::new("E0203", message, help).at("format"))
+            }
             Some(1..=Self::MAX_LEN) if !self.shape.is_empty() => Ok(()),
             _ => Err(Diagnostic::new(
                 "E0204",
@@ -103,7 +126,11 @@ impl TensorType {
 impl fmt::Display for TensorType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shape: Vec<String> = self.shape.iter().map(ToString::to_string).collect();
-        let rate = if self.rate == Rate::Step { " per step" } else { "" };
+        let rate = match self.rate {
+            Rate::Frame => "",
+            Rate::Step => " per step",
+            Rate::Event => " as events",
+        };
         write!(f, "{}[{}]{rate}", self.format, shape.join("x"))
     }
 }

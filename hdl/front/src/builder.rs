@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use nervure_core::diag::{divides, in_range};
 use nervure_core::{
-    AnyBlock, Diagnostic, InputPort, Instance, Network, Node, NodeId, Registry, Stream, TensorRef, TensorType,
+    AnyBlock, Diagnostic, InputPort, Instance, Network, Node, NodeId, Rate, Registry, Stream, TensorRef,
+    TensorType,
 };
 use serde_json::{Map, Value};
 
@@ -54,6 +55,10 @@ impl<'r> NetworkBuilder<'r> {
             self.free(name)?;
             tensor.check()?;
             let lanes = lanes.unwrap_or_else(|| default_lanes(&tensor));
+            if tensor.rate == Rate::Event && lanes != 1 {
+                let message = format!("`lanes` is {lanes}, and events pass one a beat");
+                return Err(Diagnostic::new("E0202", message, "leave `lanes` out").at("lanes"));
+            }
             divides("lanes", lanes, "the elements of the input", tensor.len())?;
             Ok(lanes)
         };
@@ -269,8 +274,11 @@ fn fifo(value: Option<Value>) -> Result<usize, Diagnostic> {
 }
 
 /// Elements a beat of an input that does not say: the largest power of two that divides the elements and keeps a beat
-/// within 32 bits; at least 1.
+/// within 32 bits; at least 1. Events pass one a beat.
 pub fn default_lanes(tensor: &TensorType) -> usize {
+    if tensor.rate == Rate::Event {
+        return 1;
+    }
     let len = tensor.len();
     let fits = |lanes: &usize| len.is_multiple_of(*lanes) && lanes * usize::from(tensor.format.bits) <= 32;
     [32, 16, 8, 4, 2].into_iter().find(fits).unwrap_or(1)

@@ -22,7 +22,7 @@ pub(crate) struct Input {
     pub(crate) shape: Vec<usize>,
     /// Format of an element: `u1`, `s8` or `s8.4`.
     pub(crate) format: QType,
-    /// `frame`: once an inference; `step`: once a time step.
+    /// `frame`: once an inference; `step`: once a time step; `event`: once a time step, as address-events.
     #[serde(default = "frame")]
     pub(crate) rate: Rate,
     /// Elements a beat; by default as many as fit 32 bits.

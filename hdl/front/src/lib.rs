@@ -10,6 +10,7 @@
 
 mod builder;
 mod document;
+mod event_list;
 mod explain;
 pub mod import;
 mod load;

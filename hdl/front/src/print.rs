@@ -1,6 +1,6 @@
 //! A network as text that [`load`](crate::load()) reads back: every parameter written out, weights inline.
 
-use nervure_core::{Network, Rate, TensorRef};
+use nervure_core::{Network, TensorRef};
 use serde_json::{Value, json};
 
 use crate::yaml::{entry, inline};
@@ -11,12 +11,11 @@ pub fn to_yaml(network: &Network) -> String {
     entry(&mut out, 0, "name", &Value::from(network.name.as_str()));
     out.push_str("inputs:\n");
     for input in &network.inputs {
-        let rate = if input.tensor.rate == Rate::Step { "step" } else { "frame" };
         let fields = json!({
             "name": input.name,
             "shape": input.tensor.shape,
             "format": input.tensor.format,
-            "rate": rate,
+            "rate": input.tensor.rate,
             "lanes": input.lanes,
         });
         out.push_str("  - ");

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use nervure_core::{Diagnostic, Elements, Network, QType, Rate, Samples};
+use nervure_core::{Diagnostic, Elements, Network, QType, Samples};
 
+use crate::event_list::{self, Size};
 use crate::npz::{Array, Dtype, Fault, Npz};
 use crate::shape_of;
 
@@ -14,6 +15,9 @@ const MAX_ELEMENTS: usize = 1 << 31;
 /// `[samples, steps, ...]` per input that passes once a step, under the input's name. The tensor's own axes may be
 /// flattened into one. Optional are `label`, `[samples]`, and `target`, `[samples, ...]`.
 ///
+/// Spikes may be a list of events, `[events, 3]`: sample, step and element, or the index on every axis in place of the element.
+/// How many samples and steps there are is then in `NAME_size`, `[samples, steps]`, or follows from labels and events.
+///
 /// Errors: `E0101`, `E0105` to `E0107`, `E0110` for the file; `E0205` for a shape; `E0206` for a value outside the
 /// format of its input.
 pub fn samples(path: &Path, network: &Network) -> Result<Samples, Diagnostic> {
@@ -23,7 +27,15 @@ pub fn samples(path: &Path, network: &Network) -> Result<Samples, Diagnostic> {
     let mut inputs = Vec::with_capacity(network.inputs.len());
     for port in &network.inputs {
         let array = npz.read(&port.name, MAX_ELEMENTS)?;
-        let leading = if port.tensor.rate == Rate::Step { 2 } else { 1 };
+        if event_list::is_list(&array, &port.tensor) {
+            let size = list_size(&mut npz, network, &port.name)?;
+            let (n, t, elements) = event_list::dense(&array, &port.tensor, size, MAX_ELEMENTS)?;
+            agree(&mut counts, &array, n, "samples")?;
+            agree(&mut steps, &array, t, "steps")?;
+            inputs.push(elements);
+            continue;
+        }
+        let leading = if port.tensor.rate.steps() { 2 } else { 1 };
         check_shape(&array, leading, &port.tensor.shape)?;
         agree(&mut counts, &array, array.shape[0], "samples")?;
         if leading == 2 {
@@ -50,6 +62,28 @@ pub fn samples(path: &Path, network: &Network) -> Result<Samples, Diagnostic> {
     };
     let targets = targets.map(|array| target(&array, network, count)).transpose()?;
     Ok(Samples { count, steps: steps.map_or(1, |(_, n)| n), inputs, labels, targets })
+}
+
+/// What the file says of the size of the list `name`: its own `NAME_size`, else the number of labels.
+fn list_size(npz: &mut Npz, network: &Network, name: &str) -> Result<Size, Diagnostic> {
+    let names = npz.names();
+    let there =
+        |name: &str| names.iter().any(|n| n == name) && !network.inputs.iter().any(|i| i.name == name);
+    let key = format!("{name}_size");
+    if there(&key) {
+        let array = npz.read(&key, 2)?;
+        let size = array.integers()?;
+        let [Ok(samples), Ok(steps)] = size[..].iter().map(|n| usize::try_from(*n)).collect::<Vec<_>>()[..]
+        else {
+            return Err(shape(&array, "[2]: the number of samples and of steps"));
+        };
+        return Ok(Size { samples: Some(samples), steps: Some(steps) });
+    }
+    if there("label") {
+        let label = npz.read("label", MAX_ELEMENTS)?;
+        return Ok(Size { samples: label.shape.first().copied(), steps: None });
+    }
+    Ok(Size::default())
 }
 
 fn shape(array: &Array, expected: &str) -> Diagnostic {

@@ -124,12 +124,9 @@ impl Simulation<'_> {
     fn run(&self, pass: Pass, options: &RunOptions, closed: &mut Closed) -> Result<Option<Outcome>> {
         let (design, network, trace) = (self.subject.design, self.subject.network, self.l.trace);
         let (plant, samples, count) = (self.l.plant, &self.l.recording.samples, self.count);
-        let expected: Vec<_> =
-            design.outputs.iter().zip(&trace.outputs).map(|(s, r)| pack::expected(r, s, count)).collect();
-        let beats = |(s, r): (&nervure_core::Stream, &crate::golden::Recorded)| {
-            (count * r.frames * s.beats(), r.frames * s.beats())
-        };
-        let sizes = design.outputs.iter().zip(&trace.outputs).map(beats).collect();
+        let outputs = design.outputs.iter().zip(&trace.outputs);
+        let (expected, sizes): (Vec<_>, Vec<_>) =
+            outputs.map(|(s, r)| pack::expected(r, s, count)).unzip();
         let stimulus = pack::stimulus(network, &design.inputs, samples, count, sizes);
         let turns = Turns {
             count: count * plant.steps,
@@ -182,7 +179,7 @@ impl Simulation<'_> {
     }
 
     /// What the golden loop was told in turn `n`.
-    fn golden<'b>(&'b self, n: usize, inputs: &'b [(Vec<u32>, usize)]) -> impl Iterator<Item = &'b u32> {
+    fn golden<'b>(&'b self, n: usize, inputs: &'b [(Vec<u32>, Vec<u32>)]) -> impl Iterator<Item = &'b u32> {
         let ports = self.subject.design.inputs.iter().zip(&self.model.inputs).zip(inputs);
         ports.flat_map(move |((s, p), (all, _))| all[n * s.beats() * p.words..][..s.beats() * p.words].iter())
     }

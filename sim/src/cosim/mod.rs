@@ -6,6 +6,7 @@
 mod closed;
 mod compare;
 pub mod pack;
+mod reload;
 mod report;
 mod reproduce;
 
@@ -22,6 +23,7 @@ use crate::verilate::{Outcome, RunOptions, Stimulus, Waves, build, run};
 use compare::Reference;
 
 pub use closed::{Closed, ClosedOptions, Loop, close};
+pub use reload::{reload, writes};
 pub use report::{Failure, Fault, Mismatch, Pass, Report, SampleCycles, Waiting};
 
 /// Samples of the pass with a reset.
@@ -134,7 +136,7 @@ pub fn cosim(
     let reference = |p: &'_ Prepared, pass, outcome: &Outcome, report: &mut Report| {
         let r = Reference { design, network, trace, model: &model, expected: &p.expected };
         r.check(pass, &p.stimulus, outcome, report);
-        r.cycles(outcome)
+        r.cycles(&p.stimulus, outcome)
     };
     let mut report = Report { samples: samples.count, ..Report::default() };
     let (fast, slow) = std::thread::scope(|scope| {
@@ -172,7 +174,7 @@ pub fn cosim(
     {
         let (prepared, run) = match report.failed_pass() {
             Some(Pass::BackPressure) => (some, &back_pressure),
-            Some(Pass::Reset) => (&few, &reset),
+            Some(Pass::Reset | Pass::Reload) => (&few, &reset),
             _ => (&all, &base),
         };
         reproduce::write(folder, design, rtl, &model, prepared, run, &options.network_text)?;
@@ -190,8 +192,7 @@ fn prepare(
     file: PathBuf,
 ) -> Result<Prepared> {
     let outputs = design.outputs.iter().zip(&trace.outputs);
-    let beats = outputs.clone().map(|(s, r)| (count * r.frames * s.beats(), r.frames * s.beats())).collect();
-    let expected = outputs.map(|(s, r)| pack::expected(r, s, count)).collect();
+    let (expected, beats) = outputs.map(|(s, r)| pack::expected(r, s, count)).unzip();
     let stimulus = pack::stimulus(network, &design.inputs, samples, count, beats);
     stimulus.write(&file)?;
     Ok(Prepared { stimulus, file, expected })

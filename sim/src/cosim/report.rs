@@ -43,6 +43,8 @@ pub enum Pass {
     ClosedLoop,
     /// In that loop with random stalls on both sides, from other initial values.
     ClosedLoopStalled,
+    /// Other weights between two samples, at full speed or with stalls.
+    Reload,
 }
 
 /// What is wrong with a beat.
@@ -56,7 +58,14 @@ pub enum Fault {
         /// By the hardware.
         got: i64,
     },
-    /// A bit is set after the last element.
+    /// Another event, or the end of the step, which has no address, in the place of one.
+    Event {
+        /// Its address by the golden model.
+        expected: Option<usize>,
+        /// Its address by the hardware.
+        got: Option<usize>,
+    },
+    /// A bit is set after the last element, or beside the address.
     Padding,
     /// `tlast` is wrong.
     Last {
@@ -128,6 +137,13 @@ pub enum Failure {
         /// What, where and when.
         violation: Violation,
     },
+    /// The register bus did not do what it was told, or what it should have refused.
+    Bus {
+        /// In which simulation.
+        pass: Pass,
+        /// What it did.
+        what: String,
+    },
     /// An output gave more beats than expected.
     Extra {
         /// In which simulation.
@@ -161,6 +177,9 @@ pub struct Report {
     /// Measured at full speed, one per finished sample.
     #[serde(skip)]
     pub sample_cycles: Vec<SampleCycles>,
+    /// Samples that had begun when other weights were loaded, each time.
+    #[serde(skip)]
+    pub reloaded_after: Vec<usize>,
     /// Cycles simulated in all passes.
     pub cycles_simulated: u64,
     /// Seconds to compile (near 0 when cached).
@@ -183,6 +202,7 @@ impl Report {
             Failure::Deadlock { pass, .. }
             | Failure::TooLong { pass, .. }
             | Failure::Protocol { pass, .. }
+            | Failure::Bus { pass, .. }
             | Failure::Extra { pass, .. } => *pass,
         };
         let cycles = (self.cycle_mismatches > 0).then_some(Pass::FullSpeed);
@@ -203,6 +223,7 @@ impl fmt::Display for Pass {
             Self::Reset => "after a reset in mid-stream",
             Self::ClosedLoop => "in the closed loop",
             Self::ClosedLoopStalled => "in the closed loop under back-pressure",
+            Self::Reload => "with other weights on the way",
         })
     }
 }
@@ -216,6 +237,11 @@ impl fmt::Display for Mismatch {
         )?;
         match fault {
             Fault::Value { expected, got } => write!(f, "expected {expected}, got {got}"),
+            Fault::Event { expected, got } => {
+                let say =
+                    |a: &Option<usize>| a.map_or("the end of the step".into(), |a| format!("event {a}"));
+                write!(f, "expected {}, got {}", say(expected), say(got))
+            }
             Fault::Padding => f.write_str("a bit after the last element is set"),
             Fault::Last { expected } => {
                 write!(f, "tlast is {}, expected {}", u8::from(!expected), u8::from(*expected))
@@ -247,6 +273,7 @@ impl fmt::Display for Failure {
                 };
                 write!(f, "{}: {what} before the beat was taken, cycle {} ({pass})", v.stream, v.cycle)
             }
+            Self::Bus { pass, what } => write!(f, "the register bus: {what} ({pass})"),
             Self::Extra { pass, stream, beats } => write!(f, "{stream}: {beats} beats too many ({pass})"),
         }
     }

@@ -43,7 +43,9 @@ pub(super) fn write(
         .as_bytes(),
     )?;
     std::fs::copy(&prepared.file, folder.join("stimulus.bin")).with_context(context)?;
-    let expected: Vec<u8> = prepared.expected.iter().flatten().flat_map(|w| w.to_le_bytes()).collect();
+    let sizes = &prepared.stimulus.expected;
+    let words = sizes.iter().zip(&prepared.expected).flat_map(|(sizes, words)| sizes.iter().chain(words));
+    let expected: Vec<u8> = words.flat_map(|w| w.to_le_bytes()).collect();
     save("expected.bin", &expected)?;
     save("run.sh", script(design, rtl, model, prepared, options)?.as_bytes())
 }

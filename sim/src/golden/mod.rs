@@ -155,6 +155,8 @@ fn deal<'a>(count: usize, chunk: usize, recordings: impl Iterator<Item = &'a mut
 pub struct Replay<'a> {
     worker: Worker<'a>,
     samples: &'a Samples,
+    /// Tensors.
+    outputs: Vec<usize>,
 }
 
 /// The fixed part of a [`Replay`].
@@ -171,11 +173,10 @@ impl Replayer {
 
     /// Golden models and an arena of their own.
     pub fn replay<'a>(&'a self, network: &'a Network, samples: &'a Samples) -> Replay<'a> {
-        Replay { worker: Worker::new(network, &self.plan), samples }
+        let outputs = network.outputs.iter().map(|(_, r)| self.plan.index(*r)).collect();
+        Replay { worker: Worker::new(network, &self.plan), samples, outputs }
     }
-}
 
-impl Replayer {
     /// Golden models that are moved step by step, by whoever makes the inputs as they go.
     pub fn stepper<'a>(&'a self, network: &'a Network) -> Stepper<'a> {
         let outputs = network.outputs.iter().map(|(_, r)| self.plan.index(*r)).collect();
@@ -222,6 +223,16 @@ impl Replay<'_> {
     /// the last step of the sample, and always for a layer that runs once.
     pub fn visit(&mut self, sample: usize, mut f: impl FnMut(usize, &dyn Runner, bool, &[&[i64]])) {
         self.worker.sample(self.samples, sample, &[], &mut f, &mut |_, _| ());
+    }
+
+    /// The same, and `g(output, values)` for every output of the network: after each step, or once where it passes once.
+    pub fn visit_all(
+        &mut self,
+        sample: usize,
+        mut f: impl FnMut(usize, &dyn Runner, bool, &[&[i64]]),
+        mut g: impl FnMut(usize, &[i64]),
+    ) {
+        self.worker.sample(self.samples, sample, &self.outputs, &mut f, &mut g);
     }
 }
 

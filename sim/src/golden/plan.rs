@@ -42,7 +42,7 @@ pub(super) struct Place {
 impl Place {
     /// Tensors in `steps` steps.
     pub(super) fn count(&self, steps: usize) -> usize {
-        if self.rate == Rate::Step { steps } else { 1 }
+        if self.rate.steps() { steps } else { 1 }
     }
 
     /// As integers, in step `i` of those at hand.
@@ -82,7 +82,7 @@ impl Plan {
     pub(super) fn new(network: &Network, alone: bool) -> Result<Self, Diagnostic> {
         let outputs = network.nodes.iter().flat_map(|n| &n.instance.interface().outputs);
         let tensors = network.inputs.iter().map(|i| &i.tensor).chain(outputs.map(|s| &s.tensor));
-        let step: usize = tensors.filter(|t| t.rate == Rate::Step).map(TensorType::len).sum();
+        let step: usize = tensors.filter(|t| t.rate.steps()).map(TensorType::len).sum();
         let span = if alone { 1 } else { (CACHED / step.max(1)).clamp(1, SPAN) };
         let mut plan = Self { span, ..Self::default() };
         for input in &network.inputs {
@@ -91,7 +91,7 @@ impl Plan {
         for node in &network.nodes {
             let interface = node.instance.interface();
             let ports = interface.inputs.iter().chain(&interface.outputs);
-            let steps = ports.into_iter().any(|s| s.tensor.rate == Rate::Step);
+            let steps = ports.into_iter().any(|s| s.tensor.rate.steps());
             let late = node.inputs.iter().find(|r| plan.is_late(network, **r));
             let when = match (steps, late) {
                 (true, Some(&r)) => {
@@ -118,7 +118,7 @@ impl Plan {
                 "a layer has at most {PORTS} ports a side"
             );
             let fed = |x: usize| {
-                plan.tensors[x].spikes && (when != When::Every || plan.tensors[x].rate == Rate::Step)
+                plan.tensors[x].spikes && (when != When::Every || plan.tensors[x].rate.steps())
             };
             let spikes = !alone && outputs.len() == 1 && matches!(inputs[..], [x] if fed(x));
             plan.layers.push(Layer { when, inputs, outputs, spikes });

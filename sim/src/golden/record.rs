@@ -1,6 +1,6 @@
 //! Recorded tensors, in the narrowest integers that hold their format.
 
-use nervure_core::{Elements, Rate, TensorType};
+use nervure_core::{Elements, TensorType};
 
 /// Every value of one tensor: `[count, len]`, or `[count, steps, len]` where it passes once a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Recorded {
 impl Recorded {
     /// Zeros for `count` samples of `steps` steps.
     pub fn new(name: &str, tensor: TensorType, count: usize, steps: usize) -> Self {
-        let frames = if tensor.rate == Rate::Step { steps } else { 1 };
+        let frames = if tensor.rate.steps() { steps } else { 1 };
         let (n, format) = (count * frames * tensor.len(), tensor.format);
         let elements = if format.min() >= 0 && format.max() <= u8::MAX.into() {
             Elements::U8(vec![0; n])

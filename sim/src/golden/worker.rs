@@ -7,7 +7,7 @@ use std::array;
 use std::sync::Arc;
 
 use nervure_core::simd::bits;
-use nervure_core::{Network, Packed, PackedMut, Rate, Runner, Samples};
+use nervure_core::{Network, Packed, PackedMut, Runner, Samples};
 
 use super::plan::{PORTS, Place, Plan, When};
 
@@ -98,14 +98,14 @@ impl<'a> Worker<'a> {
             let count = plan.span.min(steps - step);
             let at = At { samples: Some((samples, sample)), step, count, last: step + count == steps };
             for (n, input) in self.network.inputs.iter().enumerate() {
-                if step == 0 || input.tensor.rate == Rate::Step {
+                if step == 0 || input.tensor.rate.steps() {
                     self.tensors.has[n] = Has::default();
                 }
             }
             self.layers(at, before);
             for (n, &tensor) in wanted.iter().enumerate() {
                 let place = &plan.tensors[tensor];
-                if at.last || place.rate == Rate::Step {
+                if at.last || place.rate.steps() {
                     self.tensors.want_wide(self.network, tensor, at);
                     let count = place.count(at.count);
                     (0..count).for_each(|i| after(n, &self.tensors.wide[place.wide(i)]));

@@ -119,7 +119,7 @@ pub fn build(toolbox: &Toolbox, cache: &Cache, design: &Design, rtl: &Path, wave
         cache.entry("models", &key, build)?.join("sim")
     };
     let (inputs, outputs) = super::harness::ports(design);
-    Ok(Model { program, inputs, outputs })
+    Ok(Model { program, inputs, outputs, bus: !design.banks().is_empty() })
 }
 
 /// The one translation unit: precompiled headers, all that Verilator wrote, the harness.

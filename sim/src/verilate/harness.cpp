@@ -57,14 +57,16 @@ struct Stall {
 
 struct Input {
   std::vector<uint32_t> data;  // beats, then one beat of whatever is on the wires when nothing is offered
+  std::vector<uint32_t> sizes; // beats of each sample
   std::vector<uint64_t> first;
-  uint64_t beats = 0, per_sample = 1, next = 0, in_sample = 0;
-  uint64_t per_turn = 0, loaded = 0, mark = 1;  // `first` has a cycle for every `mark` beats
+  uint64_t beats = 0, samples = 0, next = 0, sample = 0, in_sample = 0;
+  uint64_t per_turn = 0, loaded = 0;  // with `turns`, `first` has a cycle for every turn
   bool offered = false, ready = false, stale = true;
   Stall stall;
 
   void restart() {
-    next = in_sample = 0;
+    next = sample = in_sample = 0;
+    first.reserve(samples);
     offered = ready = false;
     stale = true;
     first.clear();
@@ -74,7 +76,7 @@ struct Input {
 struct Output {
   std::vector<uint32_t> data;
   std::vector<uint64_t> when;  // cycle, and tlast in bit 63
-  uint64_t beats = 0, per_sample = 1, per_turn = 0, next = 0, keep = 0;
+  uint64_t beats = 0, samples = 0, per_turn = 0, next = 0, keep = 0;
   bool valid = false, ready = false, last = false, pending = false, patient = false, seen = false;
   Stall stall;
 
@@ -99,6 +101,108 @@ static bool in_reset = true;
 static VerilatedFstC* fst = nullptr;
 #endif
 
+#if NERVURE_BUS
+// Writes other contents over the register bus between two samples, in halves of a word with the other half wrong, and reads
+// them back. Before that it tries what must be refused. Its signals stall as the streams do.
+struct Bus {
+  enum Phase : uint64_t { WAIT, EARLY, HOLD, POLL, LOAD, CHECK, RELEASE, OVER };
+  enum Register : uint32_t { ID = 0, CONTROL = 4, STATUS = 8, NOTHING = 0xffc };
+  enum Response : uint32_t { OKAY = 0, SLVERR = 2 };
+  struct Access {
+    bool write;
+    uint32_t address, data, strobe, response;  // of a read, the data it should give
+    bool known;                                // whether that is known
+  };
+  std::vector<uint32_t> script;  // address and data in turn
+  uint64_t at = ~0ull;           // begins when so many samples have begun
+  uint64_t phase = WAIT, n = 0, swapped = ~0ull, early = 0, failed = 0, differ = 0;
+  bool aw = false, w = false, ar = false, took = false, sure = false;
+  Stall stall;
+
+  void restart() {
+    phase = WAIT;
+    n = 0;
+    aw = w = ar = took = false;
+  }
+  Access access() const {
+    const uint32_t other = n & 1 ? 0xffff : 0xffff0000;
+    switch (phase) {
+      case EARLY: {
+        const Access list[] = {{true, script[0], script[1], 15, SLVERR, false}, {false, script[0], 0, 0, SLVERR, true},
+                               {false, ID, 0x4e455256, 0, OKAY, true},          {true, ID, 1, 15, SLVERR, false},
+                               {false, NOTHING, 0, 0, SLVERR, true},            {false, CONTROL, 0, 0, OKAY, true}};
+        return list[n];
+      }
+      case HOLD: return {true, CONTROL, 1, 15, OKAY, false};
+      case POLL: return {false, STATUS, 1, 0, OKAY, false};
+      case LOAD: return {true, script[n & ~1ull], script[n | 1] ^ other, n & 1 ? 12u : 3u, OKAY, false};
+      case CHECK: return {false, script[2 * n], script[2 * n + 1], 0, OKAY, true};
+      default: return {true, CONTROL, 0, 1, OKAY, false};
+    }
+  }
+  void drive(MODEL& top) {
+    if (phase == WAIT && in[0].first.size() >= at) phase = EARLY;
+    const bool active = phase != WAIT && phase != OVER;
+    if (active && !took) {
+      const Access a = access();
+      aw |= a.write && !stall.now();
+      w |= a.write && !stall.now();
+      ar |= !a.write && !stall.now();
+      top.s_axil_awaddr = top.s_axil_araddr = a.address;
+      top.s_axil_wdata = a.data;
+      top.s_axil_wstrb = a.strobe;
+    }
+    sure = !stall.now();
+    top.s_axil_awvalid = aw;
+    top.s_axil_wvalid = w;
+    top.s_axil_arvalid = ar;
+    top.s_axil_bready = top.s_axil_rready = sure;
+  }
+  void sample(const MODEL& top) {
+    if (phase == WAIT || phase == OVER) return;
+    const Access a = access();
+    if (!took) {
+      const bool both = (!aw || top.s_axil_awready) && (!w || top.s_axil_wready);
+      if (aw && top.s_axil_awready && w && !top.s_axil_wready) ++failed;  // they are taken together
+      took = a.write ? aw && w && both : ar && top.s_axil_arready;
+      if (took) aw = w = ar = false;
+      return;
+    }
+    if (!sure || !(a.write ? top.s_axil_bvalid : top.s_axil_rvalid)) return;
+    took = false;
+    const bool good = (a.write ? top.s_axil_bresp : top.s_axil_rresp) == a.response;
+    const bool same = !a.known || top.s_axil_rdata == a.data;
+    uint64_t count = 1;
+    switch (phase) {
+      case EARLY:
+        early += good && same;
+        count = 6;
+        break;
+      case POLL:
+        failed += !good;
+        if (!(top.s_axil_rdata & 1)) return;
+        swapped = in[0].first.size();
+        break;
+      case LOAD:
+        count = script.size();
+        failed += !good;
+        break;
+      case CHECK:
+        count = script.size() / 2;
+        differ += !same;
+        failed += !good;
+        break;
+      default: failed += !good;
+    }
+    if (++n < count) return;
+    ++phase;
+    n = 0;
+  }
+};
+static Bus bus;
+static const char* bus_file = nullptr;
+#endif
+
 static void violation(uint64_t kind, unsigned stream) {
   if (violations.size() < 30) violations.insert(violations.end(), {kind, stream, cycle});
 }
@@ -116,6 +220,12 @@ static inline void settle(MODEL& top, bool clk) {
 static void reset(MODEL& top) {
   in_reset = true;
   top.rst_n = 0;
+#if NERVURE_BUS
+  top.s_axil_awaddr = top.s_axil_araddr = 0;
+  top.s_axil_wdata = top.s_axil_wstrb = 0;
+  top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = top.s_axil_bready = top.s_axil_rready = 0;
+  bus.restart();
+#endif
 #define IDLE(i, p, words, mask) top.p##_tvalid = 0; in[i].restart();
   INPUTS(IDLE)
 #define CLOSE(i, p, words, mask) top.p##_tready = seed & 1; out[i].restart();
@@ -137,7 +247,7 @@ static inline bool step(MODEL& top) {
     if (s.stale) { \
       put(top.p##_tdata, &s.data[(s.offered ? s.next : s.beats) * words]); \
       top.p##_tvalid = s.offered; \
-      top.p##_tlast = s.offered ? s.in_sample + 1 == s.per_sample : s.stall.chance != 0; \
+      top.p##_tlast = s.offered ? s.in_sample + 1 == s.sizes[s.sample] : s.stall.chance != 0; \
       s.stale = false; \
     } \
   }
@@ -148,7 +258,13 @@ static inline bool step(MODEL& top) {
     top.p##_tready = s.ready; \
   }
   OUTPUTS(ACCEPT)
+#if NERVURE_BUS
+  bus.drive(top);
+#endif
   settle(top, false);
+#if NERVURE_BUS
+  bus.sample(top);
+#endif
   bool moved = false;
 #define TAKEN(i, p, words, mask) { \
     Input& s = in[i]; \
@@ -157,8 +273,8 @@ static inline bool step(MODEL& top) {
       moved = true; \
       s.offered = false; \
       s.stale = true; \
-      if (s.next % s.mark == 0) s.first.push_back(cycle); \
-      if (++s.in_sample == s.per_sample) s.in_sample = 0; \
+      if (turns ? s.next % s.per_turn == 0 : s.in_sample == 0) s.first.push_back(cycle); \
+      if (++s.in_sample == s.sizes[s.sample]) s.in_sample = 0, ++s.sample; \
       ++s.next; \
     } \
   }
@@ -269,10 +385,13 @@ static void report(std::FILE* f, Status status) {
     save(f, s.when);
     if (!s.data.empty()) std::fwrite(s.data.data(), 4, s.data.size(), f);
   }
+#if NERVURE_BUS
+  save(f, {bus.phase == Bus::OVER, bus.swapped, bus.early, bus.failed, bus.differ});
+#endif
 }
 
 static const char* wave_file = "waves.fst";
-static const char* expected_file = nullptr;  // words of every expected beat, output by output
+static const char* expected_file = nullptr;  // output by output: beats of each sample, words of every expected beat
 
 // For a person who reproduces a mismatch: prints the first that differ.
 static int compare() {
@@ -280,11 +399,18 @@ static int compare() {
   if (!f) return std::perror(expected_file), 2;
   int wrong = 0;
 #define DIFFER(i, p, words, mask) \
+  std::vector<bool> ends##i(out[i].beats); \
+  for (uint64_t n = 0, end = 0; n < out[i].samples; ++n) { \
+    uint32_t size; \
+    if (std::fread(&size, 4, 1, f) != 1) return std::fprintf(stderr, "sim: short %s\n", expected_file), 2; \
+    end += size; \
+    if (end && end <= out[i].beats) ends##i[end - 1] = true; \
+  } \
   for (uint64_t beat = 0; beat < out[i].beats; ++beat) { \
     uint32_t want[words]; \
     if (std::fread(want, 4, words, f) != words) return std::fprintf(stderr, "sim: short %s\n", expected_file), 2; \
     const bool given = beat < out[i].when.size(); \
-    const bool last = (beat + 1) % out[i].per_sample == 0, got_last = given && out[i].when[beat] >> 63; \
+    const bool last = ends##i[beat], got_last = given && out[i].when[beat] >> 63; \
     if (given && last == got_last && !std::memcmp(want, &out[i].data[beat * words], sizeof want)) continue; \
     if (++wrong > 10) continue; \
     std::printf(#p " beat %llu: expected", (unsigned long long)beat); \
@@ -312,16 +438,20 @@ static bool option(const char* text) {
       {"wave_to", &wave_to}, {"turns", &turns}};
   for (const auto& o : plain)
     if (name == o.name) return *o.at = v, true;
+#if NERVURE_BUS
+  if (name == "bus") return bus_file = eq + 1, true;
+  if (name == "bus_at") return bus.at = v, true;
+#endif
   if (name == "waves") return wave_file = eq + 1, true;
   if (name == "expected") return expected_file = eq + 1, true;
   for (unsigned i = 0; i < N_IN; ++i) {
     if (name == "beats" + std::to_string(i)) return in[i].beats = v, true;
-    if (name == "sample" + std::to_string(i)) return in[i].per_sample = v, true;
+    if (name == "samples" + std::to_string(i)) return in[i].samples = v, true;
     if (name == "turn" + std::to_string(i)) return in[i].per_turn = v, true;
   }
   for (unsigned i = 0; i < N_OUT; ++i) {
     if (name == "expect" + std::to_string(i)) return out[i].beats = v, true;
-    if (name == "answer" + std::to_string(i)) return out[i].per_sample = v, true;
+    if (name == "answers" + std::to_string(i)) return out[i].samples = v, true;
     if (name == "reply" + std::to_string(i)) return out[i].per_turn = v, true;
   }
   return false;
@@ -336,8 +466,10 @@ int main(int argc, char** argv) {
 #define LOAD(i, p, words, mask) { \
     Input& s = in[i]; \
     s.data.resize((s.beats + 1) * words); \
-    s.mark = turns ? s.per_turn : s.per_sample; \
-    if (f && (s.loaded = std::fread(s.data.data(), 4 * words, s.beats, f)) != s.beats) return std::fprintf(stderr, "sim: short stimulus\n"), 2; \
+    s.sizes.assign(s.samples, turns ? s.beats / s.samples : 0); \
+    if (f && ((s.loaded = std::fread(s.data.data(), 4 * words, s.beats, f)) != s.beats || \
+              std::fread(s.sizes.data(), 4, s.samples, f) != s.samples)) \
+      return std::fprintf(stderr, "sim: short stimulus\n"), 2; \
     s.stall.chance = stall_in; \
     s.stall.state = (seed + 1) * 0x9E3779B97F4A7C15ull + i; \
     if (stall_in) for (unsigned w = 0; w < words; ++w) s.data[s.beats * words + w] = s.stall.draw(); \
@@ -345,6 +477,16 @@ int main(int argc, char** argv) {
   }
   INPUTS(LOAD)
   if (f) std::fclose(f);
+#if NERVURE_BUS
+  if (bus_file) {
+    std::FILE* b = std::fopen(bus_file, "rb");
+    if (!b) return std::perror(bus_file), 2;
+    for (uint32_t w; std::fread(&w, 4, 1, b) == 1;) bus.script.push_back(w);
+    std::fclose(b);
+  }
+  bus.stall.chance = stall_in;
+  bus.stall.state = (seed + 5) * 0x9E3779B97F4A7C15ull;
+#endif
   for (unsigned i = 0; i < N_OUT; ++i) {
     out[i].keep = out[i].beats + 16;
     out[i].stall.chance = stall_out;

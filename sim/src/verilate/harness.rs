@@ -19,8 +19,9 @@ pub(super) fn ports(design: &Design) -> (Vec<Port>, Vec<Port>) {
 pub fn main_text(design: &Design) -> String {
     let (inputs, outputs) = ports(design);
     format!(
-        "// Co-simulation of {}.\n#define MODEL V\n#define INPUTS(X){}\n#define OUTPUTS(X){}\n#include \"harness.cpp\"\n",
+        "// Co-simulation of {}.\n#define MODEL V\n#define NERVURE_BUS {}\n#define INPUTS(X){}\n#define OUTPUTS(X){}\n#include \"harness.cpp\"\n",
         design.name,
+        u8::from(!design.banks().is_empty()),
         list(&inputs),
         list(&outputs)
     )

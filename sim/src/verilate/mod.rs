@@ -16,7 +16,10 @@ use nervure_core::Stream;
 pub(crate) use build::names;
 pub use build::{build, sources};
 pub use harness::{harness, main_text};
-pub use run::{Fed, Outcome, RunOptions, Status, Stimulus, Taken, Violation, ViolationKind, Waves, run};
+pub(crate) use run::total;
+pub use run::{
+    Bus, Fed, Outcome, Reload, RunOptions, Status, Stimulus, Taken, Violation, ViolationKind, Waves, run,
+};
 pub use turns::{Other, Turns, run_in_turns};
 
 /// A stream port of the top module.
@@ -48,4 +51,6 @@ pub struct Model {
     pub inputs: Vec<Port>,
     /// Its output ports.
     pub outputs: Vec<Port>,
+    /// Whether it has a register bus.
+    pub bus: bool,
 }

@@ -12,10 +12,10 @@ use crate::tool::{Call, Toolbox};
 /// Beats for every input, and how many are expected of every output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stimulus {
-    /// Per input: beats of [`super::Port::words`] words, and beats a sample.
-    pub inputs: Vec<(Vec<u32>, usize)>,
-    /// Per output: beats in all, and beats a sample.
-    pub expected: Vec<(usize, usize)>,
+    /// Per input: beats of [`super::Port::words`] words, and the number of beats of each sample.
+    pub inputs: Vec<(Vec<u32>, Vec<u32>)>,
+    /// Per output: the number of beats of each sample.
+    pub expected: Vec<Vec<u32>>,
 }
 
 /// A window of cycles to write to an FST file.
@@ -46,13 +46,34 @@ pub struct RunOptions {
     pub tail: u64,
     /// Waves, for a model that was built with them.
     pub waves: Option<Waves>,
+    /// Other contents of memories, for a model with a register bus.
+    pub reload: Option<Reload>,
+}
+
+/// What to write over the register bus.
+#[derive(Debug, Clone)]
+pub struct Reload {
+    /// A file of pairs of address and data, 32 bits each.
+    pub file: PathBuf,
+    /// Begins when so many samples have begun.
+    pub at: usize,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
         let (stall_in, stall_out) = (0, 0);
-        let (max_cycles, reset_at, waves) = (None, None, None);
-        Self { seed: 1, stall_in, stall_out, watchdog: 1_000_000, max_cycles, reset_at, tail: 64, waves }
+        let (max_cycles, reset_at, waves, reload) = (None, None, None, None);
+        Self {
+            seed: 1,
+            stall_in,
+            stall_out,
+            watchdog: 1_000_000,
+            max_cycles,
+            reset_at,
+            tail: 64,
+            waves,
+            reload,
+        }
     }
 }
 
@@ -68,12 +89,16 @@ impl RunOptions {
         ];
         args.extend(self.max_cycles.map(|n| format!("max_cycles={n}")));
         args.extend(self.reset_at.map(|n| format!("reset_at={n}")));
-        for (i, ((data, per_sample), words)) in stimulus.inputs.iter().zip(words).enumerate() {
+        for (i, ((data, sizes), words)) in stimulus.inputs.iter().zip(words).enumerate() {
             args.push(format!("beats{i}={}", data.len() / words));
-            args.push(format!("sample{i}={per_sample}"));
+            args.push(format!("samples{i}={}", sizes.len()));
         }
-        for (i, (beats, per_sample)) in stimulus.expected.iter().enumerate() {
-            args.extend([format!("expect{i}={beats}"), format!("answer{i}={per_sample}")]);
+        for (i, sizes) in stimulus.expected.iter().enumerate() {
+            args.push(format!("expect{i}={}", total(sizes)));
+            args.push(format!("answers{i}={}", sizes.len()));
+        }
+        if let Some(Reload { file, at }) = &self.reload {
+            args.extend([format!("bus={}", file.display()), format!("bus_at={at}")]);
         }
         if let Some(Waves { file, window }) = &self.waves {
             args.push(format!("waves={}", file.display()));
@@ -151,6 +176,21 @@ pub struct Taken {
     pub words: Vec<u32>,
 }
 
+/// What the register bus did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bus {
+    /// Whether everything was written, read back and released.
+    pub over: bool,
+    /// Samples that had begun when the first word was written.
+    pub swapped: usize,
+    /// Of six accesses while samples run, to memory, registers and nothing, those that were answered as they should be.
+    pub early: u64,
+    /// Accesses that were refused between samples, or badly taken.
+    pub failed: u64,
+    /// Words that read back as something else.
+    pub differ: u64,
+}
+
 /// A finished simulation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
@@ -164,12 +204,20 @@ pub struct Outcome {
     pub inputs: Vec<Fed>,
     /// One per output.
     pub outputs: Vec<Taken>,
+    /// What the register bus did, where there is one.
+    pub bus: Option<Bus>,
+}
+
+/// Beats in all.
+pub(crate) fn total(sizes: &[u32]) -> u64 {
+    sizes.iter().map(|n| u64::from(*n)).sum()
 }
 
 impl Stimulus {
     /// Writes what the program reads.
     pub fn write(&self, file: &Path) -> Result<()> {
-        let bytes: Vec<u8> = self.inputs.iter().flat_map(|(w, _)| w).flat_map(|w| w.to_le_bytes()).collect();
+        let words = self.inputs.iter().flat_map(|(w, sizes)| w.iter().chain(sizes));
+        let bytes: Vec<u8> = words.flat_map(|w| w.to_le_bytes()).collect();
         std::fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
     }
 }
@@ -244,5 +292,11 @@ pub(super) fn parse(bytes: &[u8], model: &Model) -> Result<Outcome> {
         words.truncate(recorded as usize * port.words);
         outputs.push(Taken { beats, valid, ready, cycles, last, words });
     }
-    Ok(Outcome { status, cycles, violations, inputs, outputs })
+    let bus = if model.bus {
+        let over = word()? != 0;
+        Some(Bus { over, swapped: word()? as usize, early: word()?, failed: word()?, differ: word()? })
+    } else {
+        None
+    };
+    Ok(Outcome { status, cycles, violations, inputs, outputs, bus })
 }

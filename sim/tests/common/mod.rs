@@ -142,7 +142,7 @@ pub fn samples(network: &Network, count: usize, steps: usize) -> Samples {
         q.min() + (state >> 33) as i64 % (q.max() - q.min() + 1)
     };
     let input = |p: &InputPort| {
-        let frames = if p.tensor.rate == nervure_core::Rate::Step { steps } else { 1 };
+        let frames = if p.tensor.rate.steps() { steps } else { 1 };
         Elements::I64((0..count * frames * p.tensor.len()).map(|_| draw(p.tensor.format)).collect())
     };
     Samples { count, steps, inputs: network.inputs.iter().map(input).collect(), labels: None, targets: None }

@@ -41,7 +41,7 @@ pub(super) fn body(p: &Params) -> Body {
     let param_word = params[0].clone();
     let mut memories = Vec::new();
     if param_width > 0 && groups > 1 {
-        memories.push(Memory { name: "param".into(), width: param_width, words: params });
+        memories.push(Memory::constant("param", param_width, params));
     }
     let before = |beat: usize| (beat + (1 << beat_bits) - 2) % (1 << beat_bits);
     let size_bits = p.magnitude_bits + 1;

@@ -8,18 +8,23 @@ fn fault(code: &'static str, at: &'static str, message: String, help: &str) -> R
     Err(Diagnostic::new(code, message, help).at(at))
 }
 
-/// Everything but the neuron.
+/// That there is a matrix of weights, whose rows are neurons.
+pub(super) fn weights(p: &Params) -> Result<(), Diagnostic> {
+    if p.weights.shape.len() == 2 && !p.weights.data.is_empty() {
+        return Ok(());
+    }
+    let (shape, n) = (&p.weights.shape, p.input.len());
+    let message = format!("`weights` has shape {shape:?}, expected [neurons, {n}]");
+    fault("E0205", "weights", message, "give a matrix with one row per neuron")
+}
+
+/// Everything else but the neuron.
 pub(super) fn all(p: &Params) -> Result<(), Diagnostic> {
     p.input.check().map_err(|d| d.at("input"))?;
     if p.input.rate != Rate::Step {
         let message = format!("the input is {}, expected one that passes once a step", p.input);
         let help = "give the network input `rate: step`, or put a spiking layer before this one";
         return fault("E0203", "input", message, help);
-    }
-    if p.weights.shape.len() != 2 || p.weights.data.is_empty() {
-        let (shape, n) = (&p.weights.shape, p.input.len());
-        let message = format!("`weights` has shape {shape:?}, expected [neurons, {n}]");
-        return fault("E0205", "weights", message, "give a matrix with one row per neuron");
     }
     diag::in_range("weight_format", p.weight_format.bits as usize, 2..25)?;
     if !p.weight_format.signed {
@@ -44,6 +49,16 @@ pub(super) fn all(p: &Params) -> Result<(), Diagnostic> {
     bias(p, "bias", p.bias.as_ref())?;
     bias(p, "recurrent_bias", p.recurrent_bias.as_ref())?;
     diag::in_range("events", p.events, 1..3)?;
+    if p.run_time_weights && p.events == 2 {
+        let message = "two spikes at once take both ports of the weight memory".to_owned();
+        return fault("E0203", "run_time_weights", message, "use `events: 1`");
+    }
+    if p.run_time_weights && (p.bias.is_some() || p.recurrent_bias.is_some()) {
+        let message =
+            "biases become rows of weights, as many as they need, and those would be writable".to_owned();
+        let help = "give the neuron its `bias`, or add an input that is always active";
+        return fault("E0203", "run_time_weights", message, help);
+    }
     Ok(())
 }
 

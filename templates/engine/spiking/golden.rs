@@ -6,7 +6,7 @@ use std::cell::OnceCell;
 
 use super::sums::{self, Sums};
 use super::tables::Tables;
-use super::{Params, Values, hardware};
+use super::{Params, Values, hardware, mask};
 
 /// State of the golden model.
 pub(crate) struct State {
@@ -26,6 +26,10 @@ pub(crate) struct State {
     /// Worked out when it is asked for: a run that only wants answers does not.
     time: OnceCell<Time>,
     neuron: Box<dyn Runner>,
+    /// Neurons whose output is zero, whatever they do.
+    silenced: Vec<usize>,
+    /// A bit for each that is not, to hold spikes of one step back; empty where all are heard.
+    heard: Vec<u64>,
 }
 
 /// What the schedule needs of the parameters.
@@ -91,6 +95,10 @@ impl State {
     pub(super) fn new(p: &Params) -> Self {
         let neuron = p.neuron().expect("the interface was checked");
         let previous = vec![0; if p.recurrent.is_some() { p.neurons() } else { 0 }];
+        let silent = |n: &usize| p.mask.as_ref().is_some_and(|m| m.data[*n] == 0);
+        let silenced: Vec<usize> = (0..p.neurons()).filter(silent).collect();
+        let mut heard = vec![u64::MAX; if silenced.is_empty() { 0 } else { bits::words(p.neurons()) }];
+        silenced.iter().for_each(|n| heard[n / 64] &= !(1 << (n % 64)));
         Self {
             synapses: OnceCell::new(),
             tables: OnceCell::new(),
@@ -101,6 +109,8 @@ impl State {
             started: false,
             time: OnceCell::new(),
             neuron: neuron.runner(),
+            silenced,
+            heard,
         }
     }
 
@@ -112,7 +122,7 @@ impl State {
 
     pub(super) fn step(&mut self, p: &Params, x: &[i64], y: &mut [&mut [i64]]) {
         let (started, previous, wide) = (self.started, &self.previous[..], &mut self.wide[..]);
-        self.synapses.get_or_init(|| Synapses::new(p, self.current));
+        self.synapses.get_or_init(|| Synapses::new(&mask::without_silenced(p), self.current));
         match self.synapses.get_mut().expect("they were made") {
             Synapses::Small(sums) => sums.integrate(started, x, previous, wide),
             Synapses::Narrow(sums) => sums.integrate(started, x, previous, wide),
@@ -120,13 +130,14 @@ impl State {
             Synapses::Widest(sums) => sums.integrate(started, x, previous, wide),
         }
         self.neuron.step(&[&self.wide], y);
+        self.silenced.iter().for_each(|n| y[0][*n] = 0);
         let kept = self.previous.len();
         self.previous.copy_from_slice(&y[0][..kept]);
         self.started = true;
     }
 
     pub(super) fn step_packed(&mut self, p: &Params, steps: usize, x: Packed, y: PackedMut) -> bool {
-        self.tables.get_or_init(|| Tables::new(p, self.current));
+        self.tables.get_or_init(|| Tables::new(&mask::without_silenced(p), self.current));
         let (Some(Some(tables)), Packed::Bits(x), PackedMut::Bits(y)) = (self.tables.get_mut(), x, y) else {
             return false;
         };
@@ -140,6 +151,9 @@ impl State {
             if !self.neuron.step_packed(steps, current, PackedMut::Bits(y)) {
                 return false;
             }
+            if !self.heard.is_empty() {
+                y.iter_mut().zip(self.heard.iter().cycle()).for_each(|(y, heard)| *y &= heard);
+            }
             bits::unpack(y, &mut self.previous);
             self.started = true;
         }
@@ -148,7 +162,8 @@ impl State {
 
     /// One slot to load a beat; row passes for what is in it; then the firing pass.
     pub(super) fn schedule(&self, p: &Params, x: &[i64], out: &mut Schedule) {
-        let (t, input_lanes) = (self.time.get_or_init(|| Time::new(p)), p.input_lanes);
+        let (t, input_lanes) =
+            (self.time.get_or_init(|| Time::new(&mask::without_silenced(p))), p.input_lanes);
         let cycles = |passes: usize| passes.div_ceil(t.events) * t.groups;
         let served = |values: &[i64]| cycles(t.values.events(values));
         let constants = t.later.chunks(t.width);

@@ -67,7 +67,7 @@ module example_spiking (
   reg  [3:0] inner;
   always @*
     case (beat_q)
-      3'd5: inner = 4'h7 | (first_q ? 4'd0 : 4'h8);
+      3'd5: inner = 4'h3 | (first_q ? 4'd0 : 4'h4);
       default: inner = first_q ? 4'd0 : {2'd0, previous};
     endcase
   wire [3:0] loaded = inner_q ? inner : s_axis_x_tdata;

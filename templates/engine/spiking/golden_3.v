@@ -113,7 +113,11 @@ module example_spiking (
   reg  [35:0] state_mem [0:1];
   wire [35:0] state = state_mem[state_at];
   wire [35:0] state_next;
-  wire [2:0] result;
+  // Neurons that are silenced and would speak without any current are held back.
+  wire [2:0] said;
+  reg  [2:0] gate_mem [0:1];
+  initial $readmemh("example_spiking_gate.mem", gate_mem);
+  wire [2:0] result = said & gate_mem[group1_q];
   reg  [2:0] m_data_q;
   wire update = comparing;
 
@@ -144,7 +148,7 @@ module example_spiking (
     .update(update_q),
     .clear(zero_q),
     .sum_next(state_next[11:0]),
-    .spike_out(result[0])
+    .spike_out(said[0])
   );
   example_spiking_lane lane_1 (
     .sum(state[23:12]),
@@ -153,7 +157,7 @@ module example_spiking (
     .update(update_q),
     .clear(zero_q),
     .sum_next(state_next[23:12]),
-    .spike_out(result[1])
+    .spike_out(said[1])
   );
   example_spiking_lane lane_2 (
     .sum(state[35:24]),
@@ -162,7 +166,7 @@ module example_spiking (
     .update(update_q),
     .clear(zero_q),
     .sum_next(state_next[35:24]),
-    .spike_out(result[2])
+    .spike_out(said[2])
   );
 
   // ---- Output register ----
@@ -203,22 +207,23 @@ module example_spiking_lane (
   output wire spike_out
 );
   wire signed [8:0] product = $signed({{5{weight[3]}}, weight}) * $signed({{4{value[4]}}, value});
-  wire spike = $signed(sum) > $signed(12'd60);
-  wire signed [11:0] chosen = spike ? 12'd0 : sum;
+  wire signed [12:0] sum_2 = {sum[11], sum} + 13'd20;
+  wire spike = $signed(sum_2) > $signed(13'd60);
+  wire signed [11:0] chosen = spike ? 12'd0 : sum_2[11:0];
   wire signed [7:0] rest = (chosen[11] & ~(&chosen[10:7])) ? 8'h80 : chosen[7:0];
   wire signed [11:0] chosen_2 = update ? {{4{rest[7]}}, rest} : sum;
   wire signed [11:0] chosen_3 = clear ? 12'd0 : chosen_2;
   wire signed [8:0] shifted = chosen_3[11:3];
   wire signed [8:0] complement = ~shifted;
   wire signed [8:0] chosen_4 = update ? complement : product;
-  wire [12:0] sum_2_carry = {chosen_3, update} - {~({{3{chosen_4[8]}}, chosen_4}), 1'b1};
-  wire signed [11:0] sum_2 = sum_2_carry[12:1];
+  wire [12:0] sum_3_carry = {chosen_3, update} - {~({{3{chosen_4[8]}}, chosen_4}), 1'b1};
+  wire signed [11:0] sum_3 = sum_3_carry[12:1];
 
-  assign sum_next = sum_2;
+  assign sum_next = sum_3;
   assign spike_out = spike;
 
   // Bits that carry no information.
-  wire unused = &{1'b0, sum_2_carry[0]};
+  wire unused = &{1'b0, sum_3_carry[0]};
 endmodule
 
 `default_nettype wire

@@ -4,7 +4,7 @@ use nervure_core::block::{Area, Body, Memory, Template, hex};
 use nervure_core::{QType, Target, Timing};
 use serde_json::{Value, json};
 
-use super::{Params, Sharing, Values, rows};
+use super::{Params, Sharing, Values, mask, rows};
 use crate::shared::cell::kernel_of;
 use crate::shared::lane::{Feed, Lane};
 use crate::shared::{area, counter_bits};
@@ -99,8 +99,25 @@ pub(super) fn body(p: &Params) -> Body {
     let params: Vec<String> = (0..groups).map(|g| lane.param_word(g * p.lanes..(g + 1) * p.lanes)).collect();
     let param_word = params[0].clone();
     if param_width > 0 && groups > 1 {
-        memories.push(Memory { name: "param".into(), width: param_width, words: params });
+        memories.push(Memory::constant("param", param_width, params));
     }
+    // A bit for each bit of a group's outputs.
+    let neuron = p.neuron().expect("the interface was checked");
+    let gate = mask::gate(p, &kernel_of(neuron.as_ref()));
+    let gates: Vec<Vec<i64>> = gate.iter().flat_map(|g| g.chunks(p.lanes)).map(<[i64]>::to_vec).collect();
+    let spread = |g: &Vec<i64>| -> Vec<i64> {
+        g.iter().flat_map(|kept| std::iter::repeat_n(*kept, usize::from(lane.output.bits))).collect()
+    };
+    let gates: Vec<Vec<i64>> = gates.iter().map(spread).collect();
+    let gate_word = gates.first().map_or(String::new(), |g| hex(g, 1));
+    if groups > 1 && gate.is_some() {
+        memories.push(Memory::pack("gate", 1, gates.iter().map(Vec::as_slice)));
+    }
+    // What the lanes say, before silenced neurons are held back.
+    let connections = |n: usize| -> Vec<[String; 2]> {
+        let said = |net: String| if gate.is_some() { net.replacen("result", "said", 1) } else { net };
+        lane.connections(n).into_iter().map(|[port, net]| [port, said(net)]).collect()
+    };
     let resets: Vec<i64> = (0..p.lanes)
         .flat_map(|_| &lane.fields)
         .flat_map(|f| (0..f.format.bits).map(|b| f.reset >> b & 1))
@@ -123,7 +140,8 @@ pub(super) fn body(p: &Params) -> Body {
         "later": p.recurrent.is_some() || p.constants().iter().any(|c| c.later),
         "previous_from": (outer - 1) % (1 << group_bits),
         "word": p.lanes * lane.state_bits(), "reset_word": hex(&resets, 1),
-        "connections": (0..p.lanes).map(|n| lane.connections(n)).collect::<Vec<_>>(),
+        "connections": (0..p.lanes).map(connections).collect::<Vec<_>>(),
+        "gated": gate.is_some(), "gate_word": gate_word, "run_time": p.run_time_weights,
         "result_width": p.lanes * output_bits, "changes": lane.changes,
         "chunks": p.chunks(), "chunk_bits": bits(p.chunks()),
         "phases": phases, "phase_bits": bits(phases), "output_width": p.lanes / p.chunks() * output_bits, "param_width": param_width, "param_word": param_word,

@@ -6,6 +6,7 @@
 mod check;
 mod golden;
 mod hardware;
+mod mask;
 mod rows;
 mod samples;
 mod sums;
@@ -45,6 +46,9 @@ pub(crate) struct Params {
     /// Added to the current in every step of a sample but the first, `[out]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     recurrent_bias: Option<Tensor>,
+    /// Neurons that count, `[out]`: where it is 0 the neuron is silenced, and its outputs are zero.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mask: Option<Tensor>,
     /// What an element that is not one bit does; `repeat` unless given, `multiply` for signed ones and beyond 5 bits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     values: Option<Values>,
@@ -56,6 +60,9 @@ pub(crate) struct Params {
     /// Neurons a beat of the output; divides `lanes`, and is `lanes` unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output_lanes: Option<usize>,
+    /// Whether weights can be written over the register bus, between two samples.
+    #[serde(default, skip_serializing_if = "is_false")]
+    run_time_weights: bool,
     /// Whether the adder that integrates does the neuron's step, too; unless given, where it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sharing: Option<Sharing>,
@@ -71,6 +78,11 @@ enum Sharing {
     Off,
     /// It takes two or three cycles of the adder that integrates.
     Adder,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(b: &bool) -> bool {
+    !*b
 }
 
 const fn one() -> usize {
@@ -129,12 +141,23 @@ impl Params {
     /// Currents of a step, without recurrence: every partial sum.
     fn feedforward(&self) -> (i128, i128) {
         let x = self.input.format;
+        if self.run_time_weights {
+            return self.widest(self.input.len(), x);
+        }
         let mut range = sum_range(&self.weights, None, x.min(), x.max());
         for bias in self.bias.iter().chain(&self.recurrent_bias) {
             range.0 += i128::from(bias.data.iter().copied().min().unwrap_or(0).min(0));
             range.1 += i128::from(bias.data.iter().copied().max().unwrap_or(0).max(0));
         }
         range
+    }
+
+    /// Sums of `count` elements of format `x`, each times any weight.
+    fn widest(&self, count: usize, x: QType) -> (i128, i128) {
+        let w = self.weight_format;
+        let products = [w.min() * x.min(), w.min() * x.max(), w.max() * x.min(), w.max() * x.max()];
+        let end = |v: Option<i64>| i128::from(v.unwrap_or(0)) * count as i128;
+        (end(products.into_iter().min()).min(0), end(products.into_iter().max()).max(0))
     }
 
     fn format_of_current(&self, (lo, hi): (i128, i128)) -> QType {
@@ -152,7 +175,11 @@ impl Params {
     fn current(&self) -> QType {
         let mut range = self.feedforward();
         if let (Some(w), Ok(y)) = (&self.recurrent, self.output()) {
-            let own = sum_range(w, None, y.min(), y.max());
+            let own = if self.run_time_weights {
+                self.widest(self.neurons(), y)
+            } else {
+                sum_range(w, None, y.min(), y.max())
+            };
             range = (range.0 + own.0, range.1 + own.1);
         }
         self.format_of_current(range)
@@ -179,6 +206,9 @@ impl Block for Spiking {
     }
 
     fn interface(p: &Params) -> Result<Interface, Diagnostic> {
+        check::weights(p)?;
+        mask::check(p)?;
+        let p = &*mask::without_silenced(p);
         check::all(p)?;
         let neuron = p.neuron().map_err(|d| d.at("neuron"))?;
         check::neuron(p, neuron.as_ref())?;
@@ -187,7 +217,7 @@ impl Block for Spiking {
     }
 
     fn state(p: &Params) -> golden::State {
-        golden::State::new(p)
+        golden::State::new(&mask::without_silenced(p))
     }
 
     fn reset(_: &Params, s: &mut golden::State) {
@@ -211,7 +241,7 @@ impl Block for Spiking {
     }
 
     fn body(p: &Params) -> Body {
-        hardware::body(p)
+        hardware::body(&mask::without_silenced(p))
     }
 
     fn schedule(p: &Params, s: &golden::State, x: &[&[i64]], _: bool, out: &mut Schedule) {
@@ -219,6 +249,6 @@ impl Block for Spiking {
     }
 
     fn cost(p: &Params, t: &Target) -> Area {
-        hardware::cost(p, t)
+        hardware::cost(&mask::without_silenced(p), t)
     }
 }

@@ -40,6 +40,24 @@ pub(super) fn split(p: &Params, bias: &Tensor, later: bool, limit: usize) -> Vec
     list
 }
 
+/// What a row holds, for who writes it.
+fn describe(p: &Params, bit_bits: usize, group_bits: usize, first: usize) -> String {
+    let (elements, groups) = (1usize << bit_bits, 1usize << group_bits);
+    let own = match &p.recurrent {
+        Some(_) => format!(
+            "; from beat {} on, {} of the layer's own outputs of the step before make a beat",
+            p.input.len() / p.input_lanes,
+            p.lanes
+        ),
+        None => String::new(),
+    };
+    format!(
+        "Word (b * {elements} + e) * {groups} + g: the weights ({}) from input b * {} + e to the neurons from g * {} + {first} on, \
+         {} bits each, the first lowest{own}.",
+        p.weight_format, p.input_lanes, p.lanes, p.weight_format.bits
+    )
+}
+
 /// Weight memories, one per slice of lanes: row `{beat, bit, group}` holds the weights from one input to one group.
 ///
 /// A slice is as wide as a block RAM of 36 Kbit is at this depth, so that no multiplexer is needed behind it.
@@ -90,7 +108,8 @@ pub(super) fn memories(p: &Params, bit_bits: usize, group_bits: usize) -> Vec<Me
             let lanes = first..(first + slice).min(p.lanes);
             let rows: Vec<Vec<i64>> =
                 (0..depth).map(|at| lanes.clone().map(|lane| row(at, lane)).collect()).collect();
-            Memory::pack(&format!("weight_{n}"), bits, rows.iter().map(Vec::as_slice))
+            let run_time = p.run_time_weights.then(|| describe(p, bit_bits, group_bits, first));
+            Memory { run_time, ..Memory::pack(&format!("weight_{n}"), bits, rows.iter().map(Vec::as_slice)) }
         })
         .collect()
 }

@@ -125,5 +125,5 @@ pub(super) fn constants(p: &Params, lane: &Lane) -> Memory {
     if words.iter().enumerate().all(|(n, w)| *w == words[n % slices]) {
         words.truncate(slices);
     }
-    Memory { name: "constants".into(), width, words }
+    Memory::constant("constants", width, words)
 }

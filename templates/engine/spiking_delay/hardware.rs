@@ -69,7 +69,7 @@ pub(super) fn body(p: &Params) -> Body {
     let params: Vec<String> = (0..groups).map(|g| lane.param_word(g * p.lanes..(g + 1) * p.lanes)).collect();
     let param_word = params[0].clone();
     if param_width > 0 && groups > 1 {
-        memories.push(Memory { name: "param".into(), width: param_width, words: params });
+        memories.push(Memory::constant("param", param_width, params));
     }
     let current = usize::from(lane.fields[0].format.bits);
     let context = json!({

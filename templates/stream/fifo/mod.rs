@@ -1,13 +1,13 @@
 //! A queue of beats. Deliberately absent: crossing clocks.
 
-use nervure_core::block::{Area, Block, Body, Interface, Rng, Template};
+use nervure_core::block::{Area, Block, Body, Interface, Rng, Stream, Template};
 use nervure_core::{Diagnostic, QType, Schedule, Target, TensorType, Timing, diag};
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::shared::{area, counter_bits, divisor};
+use crate::shared::{area, counter_bits, lanes};
 
 /// See the README.
 pub(crate) struct Fifo;
@@ -34,8 +34,12 @@ impl Params {
     const SHALLOW: usize = 64;
 
     /// Bits of a stored beat: the data and `tlast`.
-    const fn word(&self) -> usize {
-        self.input_lanes * self.input.format.bits as usize + 1
+    fn word(&self) -> usize {
+        self.stream("x").width() + 1
+    }
+
+    fn stream(&self, name: &str) -> Stream {
+        Stream::any(name, self.input.clone(), self.input_lanes)
     }
 }
 
@@ -55,12 +59,12 @@ impl Block for Fifo {
 
     fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
         let depth = if rng.random() { rng.random_range(1..17) } else { rng.random_range(1..140) };
-        Some(Params { input: input.clone(), input_lanes: divisor(input.len(), 8, rng), depth })
+        Some(Params { input: input.clone(), input_lanes: lanes(input, rng), depth })
     }
 
     fn interface(p: &Params) -> Result<Interface, Diagnostic> {
         diag::in_range("depth", p.depth, 1..65537)?;
-        Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, p.input.clone(), p.input_lanes))
+        Ok(Interface { inputs: vec![p.stream("x")], outputs: vec![p.stream("y")] })
     }
 
     fn state(_: &Params) {}
@@ -87,8 +91,8 @@ impl Block for Fifo {
         }))
     }
 
-    fn schedule(p: &Params, _: &Self::State, _: &[&[i64]], _: bool, out: &mut Schedule) {
-        out.pass(1, p.input.len() / p.input_lanes);
+    fn schedule(p: &Params, _: &Self::State, x: &[&[i64]], _: bool, out: &mut Schedule) {
+        out.pass(1, p.stream("x").beats_of(x[0]));
     }
 
     fn cost(p: &Params, t: &Target) -> Area {

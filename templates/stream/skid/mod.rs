@@ -1,12 +1,12 @@
 //! A register slice that cuts both directions of a stream.
 
-use nervure_core::block::{Area, Block, Body, Interface, Rng, Template};
+use nervure_core::block::{Area, Block, Body, Interface, Rng, Stream, Template};
 use nervure_core::{Diagnostic, QType, Schedule, Target, TensorType, Timing};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::shared::{area, divisor};
+use crate::shared::{area, lanes};
 
 /// See the README.
 pub(crate) struct Skid;
@@ -28,8 +28,12 @@ const fn one() -> usize {
 
 impl Params {
     /// Bits of a stored beat: the data and `tlast`.
-    const fn word(&self) -> usize {
-        self.input_lanes * self.input.format.bits as usize + 1
+    fn word(&self) -> usize {
+        self.stream("x").width() + 1
+    }
+
+    fn stream(&self, name: &str) -> Stream {
+        Stream::any(name, self.input.clone(), self.input_lanes)
     }
 }
 
@@ -46,11 +50,11 @@ impl Block for Skid {
     }
 
     fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
-        Some(Params { input: input.clone(), input_lanes: divisor(input.len(), 8, rng) })
+        Some(Params { input: input.clone(), input_lanes: lanes(input, rng) })
     }
 
     fn interface(p: &Params) -> Result<Interface, Diagnostic> {
-        Ok(Interface::one_to_one(p.input.clone(), p.input_lanes, p.input.clone(), p.input_lanes))
+        Ok(Interface { inputs: vec![p.stream("x")], outputs: vec![p.stream("y")] })
     }
 
     fn state(_: &Params) {}
@@ -71,8 +75,8 @@ impl Block for Skid {
         }))
     }
 
-    fn schedule(p: &Params, _: &Self::State, _: &[&[i64]], _: bool, out: &mut Schedule) {
-        out.pass(1, p.input.len() / p.input_lanes);
+    fn schedule(p: &Params, _: &Self::State, x: &[&[i64]], _: bool, out: &mut Schedule) {
+        out.pass(1, p.stream("x").beats_of(x[0]));
     }
 
     fn cost(p: &Params, _: &Target) -> Area {

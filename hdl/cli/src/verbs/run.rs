@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use nervure_core::Rate;
 use nervure_sim::golden::{self, GoldenOptions, Recorded, Trace};
 use serde_json::json;
 
@@ -69,7 +68,7 @@ pub(crate) fn run(console: &Console, args: &RunArgs) -> Result<bool> {
 pub(crate) fn arrays(trace: &Trace) -> Vec<(String, Vec<usize>, Vec<i64>)> {
     let array = |r: &Recorded| {
         let mut shape = vec![trace.count];
-        if r.tensor.rate == Rate::Step {
+        if r.tensor.rate.steps() {
             shape.push(trace.steps);
         }
         shape.extend(&r.tensor.shape);

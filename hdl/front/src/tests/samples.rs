@@ -48,6 +48,48 @@ fn frames_and_steps() {
 }
 
 #[test]
+fn spikes_may_be_a_list_of_events() {
+    let folder = Folder::new();
+    let path = folder.path().join("s.npz");
+    let read = |tensor: TensorType, arrays: &[(String, Vec<usize>, Vec<i64>)]| {
+        write_npz(&path, arrays).expect("written");
+        let told = samples(&path, &network(tensor)).map(|s| (s.count, s.steps, s.inputs));
+        told.map_err(|d| d.to_string().replace(&format!("{}/", folder.path().display()), ""))
+    };
+    let spikes = || TensorType::step(&[2, 2], QType::unsigned(1));
+    let counts = || TensorType::step(&[2, 2], QType::unsigned(2));
+    let x = || array("x", &[3, 3], vec![1, 1, 3, 0, 0, 1, 1, 1, 0]);
+    let dense = |last: u8| vec![0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, last];
+    assert_eq!(read(spikes(), &[x()]), Ok((2, 2, vec![Elements::U8(dense(1))])));
+    // A column for every axis, an event twice.
+    let axes = array("x", &[4, 4], vec![1, 1, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1]);
+    assert_eq!(read(counts(), &[axes]), Ok((2, 2, vec![Elements::U8(dense(2))])));
+    // Samples and steps without events count where the file tells of them.
+    let size = array("x_size", &[2], vec![3, 4]);
+    let (samples, steps, inputs) = read(spikes(), &[x(), size]).expect("samples");
+    assert_eq!((samples, steps, inputs[0].len()), (3, 4, 48));
+    let (samples, ..) = read(spikes(), &[x(), array("label", &[5], vec![0; 5])]).expect("samples");
+    assert_eq!(samples, 5);
+    let cases = [
+        (vec![array("x", &[1, 3], vec![0, 0, 4])], "`s.npz:x` event 0 has element 4, expected 0 to 3"),
+        (vec![array("x", &[1, 3], vec![-1, 0, 0]), array("label", &[1], vec![0])], "event 0 has sample -1"),
+        (vec![array("x", &[1, 4], vec![0, 0, 0, 2])], "event 0 has axis 1 2, expected 0 to 1"),
+        (
+            vec![array("x", &[2, 3], vec![0, 0, 1, 0, 0, 1])],
+            "more than 1 events of element 1 in sample 0, step 0: outside u1",
+        ),
+        (vec![x(), array("x_size", &[2], vec![1, 9])], "event 0 has sample 1, expected 0 to 0"),
+        (vec![x(), array("x_size", &[1], vec![1])], "`s.npz:x_size` has shape [1], expected [2]"),
+        (vec![array("x", &[0, 3], vec![])], "has no event to tell how many samples"),
+        (vec![array("x", &[1, 3], vec![1 << 40, 0, 0])], "error[E0110]"),
+    ];
+    for (arrays, expected) in cases {
+        let told = read(spikes(), &arrays).expect_err("a diagnostic");
+        assert!(told.contains(expected), "{told}\nexpected\n{expected}");
+    }
+}
+
+#[test]
 fn wrong_samples_are_explained() {
     let folder = Folder::new();
     let path = folder.path().join("s.npz");
