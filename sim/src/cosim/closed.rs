@@ -125,8 +125,7 @@ impl Simulation<'_> {
         let (design, network, trace) = (self.subject.design, self.subject.network, self.l.trace);
         let (plant, samples, count) = (self.l.plant, &self.l.recording.samples, self.count);
         let outputs = design.outputs.iter().zip(&trace.outputs);
-        let (expected, sizes): (Vec<_>, Vec<_>) =
-            outputs.map(|(s, r)| pack::expected(r, s, count)).unzip();
+        let (expected, sizes): (Vec<_>, Vec<_>) = outputs.map(|(s, r)| pack::expected(r, s, count)).unzip();
         let stimulus = pack::stimulus(network, &design.inputs, samples, count, sizes);
         let turns = Turns {
             count: count * plant.steps,

@@ -117,9 +117,8 @@ impl Plan {
                 inputs.len() <= PORTS && outputs.len() <= PORTS,
                 "a layer has at most {PORTS} ports a side"
             );
-            let fed = |x: usize| {
-                plan.tensors[x].spikes && (when != When::Every || plan.tensors[x].rate.steps())
-            };
+            let fed =
+                |x: usize| plan.tensors[x].spikes && (when != When::Every || plan.tensors[x].rate.steps());
             let spikes = !alone && outputs.len() == 1 && matches!(inputs[..], [x] if fed(x));
             plan.layers.push(Layer { when, inputs, outputs, spikes });
         }
