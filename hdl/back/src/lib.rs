@@ -3,6 +3,7 @@
 //! Everything here is a pure function of its arguments: no file is read or written, no clock, no environment.
 //! Files come back as values.
 
+mod fuse;
 mod lower;
 mod passes;
 mod render;

@@ -2,7 +2,7 @@
 
 use nervure_core::block::{Interface, hex};
 use nervure_core::ident::comment;
-use nervure_core::kernel::emit::{Text, emit, kind};
+use nervure_core::kernel::emit::{PortText, Text, emit, kind};
 use nervure_core::kernel::{Kernel, Stages};
 use nervure_core::num::counter_bits;
 use nervure_core::{Body, Design, Endpoint, Memory, Module, Registry, Stream, Target, Template};
@@ -27,6 +27,7 @@ pub fn render(design: &Design, registry: &Registry, target: &Target) -> Vec<File
         let r = Renderer { design, registry, target, module };
         match &module.body {
             Body::Kernel(kernel) => r.elementwise(kernel, &mut files),
+            Body::Flat(kernel) => r.flat(kernel, &mut files),
             Body::Template(template) => r.template(template, &mut files),
         }
     }
@@ -102,7 +103,8 @@ fn stream_ports(name: &str, bits: usize, input: bool) -> Vec<String> {
 impl Renderer<'_> {
     fn header(&self, what: &str) -> Vec<String> {
         let block = self.module.instance.block();
-        let readme = self.registry.get(block).map_or("", nervure_core::AnyBlock::readme);
+        let several = "# several layers in one pipeline";
+        let readme = self.registry.get(block).map_or(several, nervure_core::AnyBlock::readme);
         let title = readme.lines().next().unwrap_or_default().trim_start_matches("# ");
         let ports = self.module.instance.interface();
         let streams = |list: &[Stream]| list.iter().map(stream_text).collect::<Vec<_>>().join("; ");
@@ -190,7 +192,7 @@ impl Renderer<'_> {
         let stages = self.module.stages.as_ref().expect("lowering schedules kernels");
         let text = emit(kernel, stages);
         let ports = self.module.instance.interface();
-        let (x, y) = (&ports.inputs[0], &ports.outputs[0]);
+        let x = &ports.inputs[0];
         assert!(
             ports.inputs.iter().all(|s| s.lanes == x.lanes),
             "the streams of a kernel have one beat each"
@@ -218,8 +220,62 @@ impl Renderer<'_> {
             mem.insert("param".into(), self.memory(&memory, files));
         }
         let clocked = stages.count > 1;
-        let instances: Vec<Vec<[String; 2]>> =
-            (0..lanes).map(|lane| connections(&text, lane, clocked, ports, state_bits, param_bits)).collect();
+        let instance = |lane| {
+            let connections = connections(&text, lane, clocked, ports, state_bits, param_bits);
+            json!({"name": format!("lane_{lane}"), "connections": connections})
+        };
+        let counted = state_bits > 0 || (param_bits > 0 && beats > 1);
+        let mut context = self.handshake(stages);
+        extend(
+            &mut context,
+            json!({
+                "summary": format!("{lanes} element(s) a beat, {beats} beat(s) a tensor"),
+                "beats": beats, "beat_bits": counter_bits(beats),
+                "counted": counted, "state_width": lanes * state_bits, "param_width": lanes * param_bits,
+                "state_reset": reset[0], "param_word": params[0], "mem": mem,
+                "kernel_module": module, "instances": (0..lanes).map(instance).collect::<Vec<_>>(),
+            }),
+        );
+        let wrapper = print(self.registry, "elementwise.v", None, &context);
+        files.push(File { path: format!("rtl/{}.v", self.module.name), text: wrapper });
+        files.push(self.kernel(&module, &text, "one element of "));
+    }
+
+    /// A flat kernel body: one instance that sees all elements, and the pipeline's handshake.
+    fn flat(&self, kernel: &Kernel, files: &mut Vec<File>) {
+        let stages = self.module.stages.as_ref().expect("lowering schedules kernels");
+        let text = emit(kernel, stages);
+        let module = format!("{}_kernel", self.module.name);
+        let ports = self.module.instance.interface();
+        let mut connections = clock(stages.count > 1);
+        let mut wire = |list: &[PortText], streams: &[Stream], net: &dyn Fn(&str) -> String| {
+            let mut list = list.iter();
+            for s in streams {
+                let bits = s.tensor.format.bits as usize;
+                let own = (&mut list).take(s.tensor.len()).enumerate();
+                connections.extend(own.map(|(e, p)| [p.name.clone(), part(&net(&s.name), e * bits, bits)]));
+            }
+        };
+        wire(&text.inputs, &ports.inputs, &|name| format!("s_axis_{name}_tdata"));
+        let single = ports.outputs.len() == 1;
+        wire(&text.outputs, &ports.outputs, &|name| output_net("result", name, single));
+        let mut context = self.handshake(stages);
+        extend(
+            &mut context,
+            json!({
+                "summary": "All elements in one beat", "beats": 1, "beat_bits": 1, "counted": false,
+                "state_width": 0, "param_width": 0,
+                "kernel_module": module, "instances": [{"name": "u_kernel", "connections": connections}],
+            }),
+        );
+        let wrapper = print(self.registry, "elementwise.v", None, &context);
+        files.push(File { path: format!("rtl/{}.v", self.module.name), text: wrapper });
+        files.push(self.kernel(&module, &text, "all elements of "));
+    }
+
+    /// What the wrapper's ports and its pipeline need to know.
+    fn handshake(&self, stages: &Stages) -> Value {
+        let ports = self.module.instance.interface();
         let arrived = match &ports.inputs[..] {
             [x] => format!("s_axis_{}_tvalid", x.name),
             _ => "arrived".into(),
@@ -232,20 +288,45 @@ impl Renderer<'_> {
                 json!({"name": s.name, "others": others})
             })
             .collect();
-        let inner = stages.count - 1;
-        let counted = state_bits > 0 || (param_bits > 0 && beats > 1);
-        let context = json!({
+        let single = ports.outputs.len() == 1;
+        let net = |name: &str, of: &Stream| output_net(name, &of.name, single);
+        let room = |s: &Stream| format!("~{} | m_axis_{}_tready", net("m_valid_q", s), s.name);
+        let room: Vec<String> = ports.outputs.iter().map(room).collect();
+        let room = if single { room[0].clone() } else { format!("(({}))", room.join(") & (")) };
+        let outputs: Vec<Value> = (ports.outputs.iter())
+            .map(|s| {
+                json!({"name": s.name, "top": s.width() - 1, "valid": net("m_valid_q", s),
+                    "data": net("m_data_q", s), "result": net("result", s)})
+            })
+            .collect();
+        json!({
             "module": self.module.name, "header": self.header(""), "ports": self.ports(),
-            "inputs": inputs, "arrived": arrived, "outputs": [y.name], "out_width": y.width(),
-            "lanes": lanes, "beats": beats, "beat_bits": counter_bits(beats), "stages": stages.count, "inner": inner,
-            "counted": counted, "state_width": lanes * state_bits, "param_width": lanes * param_bits,
-            "state_reset": reset[0], "param_word": params[0], "mem": mem,
-            "kernel_module": module, "instances": instances,
-        });
-        let wrapper = print(self.registry, "elementwise.v", None, &context);
-        files.push(File { path: format!("rtl/{}.v", self.module.name), text: wrapper });
-        files.push(self.kernel(&module, &text, "one element of "));
+            "inputs": inputs, "arrived": arrived, "outputs": outputs, "room": room,
+            "stages": stages.count, "inner": stages.count - 1,
+        })
     }
+}
+
+/// Adds the fields of `more` to the object `context`.
+fn extend(context: &mut Value, more: Value) {
+    if let (Value::Object(context), Value::Object(more)) = (context, more) {
+        context.extend(more);
+    }
+}
+
+/// A net of a wrapper's output stream: `m_data_q`, or `m_NAME_data_q` where there are several.
+fn output_net(net: &str, stream: &str, single: bool) -> String {
+    match net.split_once('_') {
+        _ if single => net.to_owned(),
+        Some((first, rest)) => format!("{first}_{stream}_{rest}"),
+        None => format!("{net}_{stream}"),
+    }
+}
+
+/// Connections of a pipelined kernel's clock.
+fn clock(clocked: bool) -> Vec<[String; 2]> {
+    let names = if clocked { &["clk", "en"][..] } else { &[] };
+    names.iter().map(|name| [(*name).to_owned(), (*name).to_owned()]).collect()
 }
 
 /// Bits gathered from fields, first field lowest.
@@ -276,11 +357,8 @@ fn connections(
     state_bits: usize,
     param_bits: usize,
 ) -> Vec<[String; 2]> {
-    let mut list = Vec::new();
-    if clocked {
-        list.extend([["clk".into(), "clk".into()], ["en".into(), "en".into()]]);
-    }
-    let mut fields = |ports: &[nervure_core::kernel::emit::PortText], net: &str, stride: usize| {
+    let mut list = clock(clocked);
+    let mut fields = |ports: &[PortText], net: &str, stride: usize| {
         let mut at = lane * stride;
         for p in ports {
             list.push([p.name.clone(), part(net, at, p.bits as usize)]);

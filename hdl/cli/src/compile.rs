@@ -32,7 +32,7 @@ impl<'a> Compiled<'a> {
         clock_mhz: Option<u32>,
     ) -> Result<Self, Diagnostic> {
         let optimised = optimise(&network)?;
-        let design = lower(&optimised, registry, target, &Options { clock_mhz })?;
+        let design = lower(&optimised, registry, target, &Options { clock_mhz, ..Options::default() })?;
         Ok(Self { network, optimised, design, target })
     }
 

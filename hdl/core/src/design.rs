@@ -20,7 +20,7 @@ pub struct Module {
     pub instance: Arc<dyn Instance>,
     /// The hardware.
     pub body: Body,
-    /// Pipeline of a kernel body; combinational otherwise.
+    /// Pipeline of a kernel, elementwise or flat; nothing for a template.
     pub stages: Option<Stages>,
     /// How its control moves.
     pub timing: Timing,

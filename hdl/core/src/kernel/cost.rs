@@ -32,6 +32,15 @@ impl Kernel {
         self.values.iter().fold(Area::default(), |sum, v| sum + self.value_area(v, t))
     }
 
+    /// Estimated area of a flat kernel as a module, at the target's own clock: the logic, the registers between its stages
+    /// and of its outputs, and the handshake.
+    pub fn flat_area(&self, t: &Target) -> Area {
+        let stages = self.stages(t, t.budget_ps(t.clock_mhz));
+        let outputs: u32 = self.outputs.iter().map(|(p, _)| u32::from(p.format.bits)).sum();
+        let registers = stages.register_bits(self) as u32 + outputs + 2 * stages.count;
+        self.area(t) + Area { lut: 4, ff: registers, ..Area::default() }
+    }
+
     fn value_area(&self, value: &Value, t: &Target) -> Area {
         let bits = value.range.bits();
         let width = |id: super::ValueId| self.value(id).range.bits();
