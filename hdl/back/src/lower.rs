@@ -143,7 +143,7 @@ impl Lowering<'_> {
                 let mut kernel = share_constant_products(kernel);
                 kernel.simplify();
                 kernel.validate();
-                let stages = kernel.stages_within(self.target, self.budget_ps, self.most_stages);
+                let stages = kernel.flat_stages(self.target, self.budget_ps, self.most_stages);
                 let (stages, timing) = pipeline(stages);
                 (Body::Flat(kernel), stages, timing, vec!["kernel".to_owned()])
             }

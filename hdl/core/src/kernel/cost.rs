@@ -35,7 +35,7 @@ impl Kernel {
     /// Estimated area of a flat kernel as a module, at the target's own clock: the logic, the registers between its stages
     /// and of its outputs, and the handshake.
     pub fn flat_area(&self, t: &Target) -> Area {
-        let stages = self.stages(t, t.budget_ps(t.clock_mhz));
+        let stages = self.flat_stages(t, t.budget_ps(t.clock_mhz), u32::MAX);
         let outputs: u32 = self.outputs.iter().map(|(p, _)| u32::from(p.format.bits)).sum();
         let registers = stages.register_bits(self) as u32 + outputs + 2 * stages.count;
         self.area(t) + Area { lut: 4, ff: registers, ..Area::default() }

@@ -16,6 +16,7 @@ mod eval;
 mod expr;
 mod optimise;
 mod pipeline;
+mod retime;
 
 pub use build::Builder;
 pub use expr::Expr;

@@ -70,20 +70,6 @@ impl Kernel {
         Stages { of, count }
     }
 
-    /// [`Kernel::stages`], with the least larger budget for which they are no more than `most`.
-    pub fn stages_within(&self, target: &Target, budget_ps: u32, most: u32) -> Stages {
-        let stages = self.stages(target, budget_ps);
-        if stages.count <= most {
-            return stages;
-        }
-        let (mut few, mut enough) = (budget_ps, self.critical_ps(target, &Stages::combinational(self)));
-        while enough - few > 1 {
-            let middle = few + (enough - few) / 2;
-            if self.stages(target, middle).count <= most { enough = middle } else { few = middle }
-        }
-        self.stages(target, enough)
-    }
-
     /// Delay of the slowest stage, picoseconds.
     pub fn critical_ps(&self, target: &Target, stages: &Stages) -> u32 {
         let mut ends = vec![0; self.values.len()];
