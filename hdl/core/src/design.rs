@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::block::{Body, Stream};
+use crate::block::{Area, Body, Stream};
 use crate::kernel::Stages;
 use crate::registry::Instance;
 use crate::schedule::Timing;
+use crate::target::Target;
 
 /// One hardware module.
 #[derive(Debug, Clone)]
@@ -24,6 +25,16 @@ pub struct Module {
     pub stages: Option<Stages>,
     /// How its control moves.
     pub timing: Timing,
+}
+
+impl Module {
+    /// Estimated area: of the kernel as it was scheduled, where the module is flat, else what the block says.
+    pub fn area(&self, target: &Target) -> Area {
+        match (&self.body, &self.stages) {
+            (Body::Flat(kernel), Some(stages)) => kernel.module_area(target, stages),
+            _ => self.instance.cost(target),
+        }
+    }
 }
 
 /// One end of a channel.

@@ -91,7 +91,7 @@ fn target() -> Target {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn values_stay_in_range_and_inlining_keeps_the_meaning(

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use nervure_back::Options;
 use nervure_core::ident::ident;
 use nervure_core::{Samples, Target};
 use nervure_sim::golden::{self, GoldenOptions, Trace};
@@ -61,7 +62,8 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
     let stage = console.stage("generate", 0);
     let file = network_file(&args.net);
     let network = nervure_front::load(&file, &registry, &args.set)?;
-    let compiled = Compiled::new(network, &registry, target, clock_mhz)?;
+    let options = Options { clock_mhz, most_stages: args.stages, separate: args.no_fuse };
+    let compiled = Compiled::new(network, &registry, target, &options)?;
     let files = compiled.files(&registry);
     let lines: usize = files.iter().map(|f| f.text.lines().count()).sum();
     let seconds = Seconds {
@@ -240,6 +242,8 @@ fn manifest(
         "target": compiled.target.name,
         "board": board.map(|b| &b.name),
         "clock_mhz": design.clock_mhz,
+        "most_stages": args.stages,
+        "fused": !args.no_fuse,
         "seed": args.seed,
         "samples": {"file": input.file, "sha256": sha, "count": input.samples.count, "steps": input.samples.steps},
         "formats": figures::formats(network),
