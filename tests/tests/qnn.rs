@@ -79,6 +79,11 @@ fn a_fused_network_is_one_kernel_that_gives_the_same() {
             })
             .collect();
         assert_eq!(y, targets(&case)[..y.len()], "{}", case.name);
+        let stages = design.modules[0].stages.as_ref().expect("a flat module is a pipeline");
+        let early = kernel.stages(target(), target().budget_ps(design.clock_mhz));
+        let (bits, most) = (stages.register_bits(kernel), early.register_bits(kernel));
+        assert!(stages.count <= early.count && bits <= most, "{}", case.name);
+        eprintln!("{}: {} stages, {bits} bits of registers (earliest: {most})", case.name, stages.count);
     }
 }
 
