@@ -36,11 +36,12 @@ fn case(file: &Path) -> Case {
     let name = file.file_stem().expect("a file has a name").to_string_lossy().into_owned();
     let text = std::fs::read_to_string(file).expect("a case is readable");
     let json = serde_json::from_str(&text).expect("a case is JSON");
-    let folder = tempfile::tempdir().expect("a folder for temporary files");
-    qnn::convert(&json, folder.path()).unwrap_or_else(|e| panic!("{name}: {e:#}"));
-    let network =
-        nervure_front::load(folder.path(), registry(), &[]).unwrap_or_else(|d| panic!("{name}: {d}"));
-    let samples = nervure_front::samples(&folder.path().join("samples.npz"), &network);
+    // Headers name the folder: under its own name, the simulator's programs are found in the cache.
+    let parent = tempfile::tempdir().expect("a folder for temporary files");
+    let folder = parent.path().join(&name);
+    qnn::convert(&json, &folder).unwrap_or_else(|e| panic!("{name}: {e:#}"));
+    let network = nervure_front::load(&folder, registry(), &[]).unwrap_or_else(|d| panic!("{name}: {d}"));
+    let samples = nervure_front::samples(&folder.join("samples.npz"), &network);
     let samples = samples.unwrap_or_else(|d| panic!("{name}: {d}"));
     Case { name, network, samples }
 }

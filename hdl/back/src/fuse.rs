@@ -100,9 +100,10 @@ fn groups(network: &Network, bodies: &[Body]) -> Vec<Vec<usize>> {
         all.push(i);
         all.sort_unstable();
         if all.len() > 1 && may_join(network, &all) {
-            all.iter().for_each(|m| group_of[*m] = all[0]);
-            before.iter().for_each(|g| members[*g].clear());
-            members[i].clear();
+            for &m in &all {
+                group_of[m] = all[0];
+                members[m].clear();
+            }
             let first = all[0];
             members[first] = all;
         }

@@ -1,14 +1,16 @@
 //! Where the registers of a pipeline lie: as few stages as the clock allows, then as few register bits as those stages need.
 //!
-//! Values are ordered by when they arrive if nothing is registered. A cut in that time registers what is made before it and read
-//! after it; the best sequence of cuts is found by dynamic programming. Afterwards single values move to later stages where that
-//! saves bits. Deliberately absent: state, which has its place in the first stage ([`Kernel::stages`]).
-
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+//! Values are ordered by when they arrive if nothing is registered, as early as they can or as late as they may. A cut in that
+//! time registers what is made before it and read after it; the best sequence of cuts is found by dynamic programming. Afterwards
+//! single values move to later stages where that saves bits. Deliberately absent: state, which has its place in the first stage
+//! ([`Kernel::stages`]).
 
 use super::{Kernel, Op, Stages};
 use crate::target::Target;
+
+/// Distances of cuts that are tried, in parts of the clock's budget: an operation that would begin before a cut begins behind it,
+/// so a stage can take longer than the time between its cuts.
+const DISTANCES: std::ops::RangeInclusive<u32> = 8..=16;
 
 impl Kernel {
     /// Stages of a kernel without state, no slower than `budget_ps` where single operations allow it, and at most `most` of them
@@ -18,14 +20,45 @@ impl Kernel {
         let early = self.stages(target, budget_ps);
         let (budget, early) =
             if early.count <= most { (budget_ps, early) } else { self.relaxed(target, budget_ps, most) };
+        if early.count == 1 {
+            return early;
+        }
         let delays: Vec<u32> = self.values.iter().map(|v| self.delay_ps(v, target)).collect();
         let budget = budget.max(delays.iter().copied().max().unwrap_or(0));
-        let cut = Cuts::new(self, &delays).best(budget).filter(|s| s.count <= early.count);
-        let candidates = [Some(early), cut].into_iter().flatten().map(|mut stages| {
-            stages.move_later(self, &delays, budget);
-            stages
-        });
-        candidates.min_by_key(|s| (s.count, s.register_bits(self))).expect("one of them always exists")
+        let count = early.count;
+        let mut candidates = vec![early];
+        for arrival in [self.earliest(&delays), self.latest(&delays)] {
+            let cuts = Cuts::new(self, arrival);
+            candidates.extend(DISTANCES.filter_map(|n| cuts.best(budget / DISTANCES.end() * n)));
+        }
+        candidates.retain(|s| s.count <= count && self.critical_ps(target, s) <= budget);
+        candidates.dedup();
+        candidates.iter_mut().for_each(|s| s.move_later(self, &delays, budget));
+        let fewest = candidates.into_iter().min_by_key(|s| (s.count, s.register_bits(self)));
+        fewest.expect("the earliest stages are within the budget")
+    }
+
+    /// When each value arrives at the earliest.
+    fn earliest(&self, delays: &[u32]) -> Vec<u32> {
+        let mut arrival = vec![0; self.values.len()];
+        for (i, v) in self.values.iter().enumerate() {
+            arrival[i] = delays[i] + v.op.operands().map(|o| arrival[o.index()]).max().unwrap_or(0);
+        }
+        arrival
+    }
+
+    /// When each value may arrive at the latest, if the whole is to take no longer; inputs arrive at 0.
+    fn latest(&self, delays: &[u32]) -> Vec<u32> {
+        let end = self.earliest(delays).into_iter().max().unwrap_or(0);
+        let mut arrival = vec![end; self.values.len()];
+        for (i, v) in self.values.iter().enumerate().rev() {
+            if matches!(v.op, Op::Input(_) | Op::Param(_) | Op::Const) {
+                arrival[i] = 0;
+            }
+            let begin = arrival[i].saturating_sub(delays[i]);
+            v.op.operands().for_each(|o| arrival[o.index()] = arrival[o.index()].min(begin));
+        }
+        arrival
     }
 
     /// The least budget for which there are no more than `most` stages, and those.
@@ -51,57 +84,45 @@ struct Cuts {
     times: Vec<u32>,
     /// Bits that a cut just after each of them registers.
     bits: Vec<u64>,
-    /// By how much an operation that such a cut would split has begun before it.
-    begun: Vec<u32>,
 }
 
 impl Cuts {
-    fn new(kernel: &Kernel, delays: &[u32]) -> Self {
-        let n = kernel.values.len();
-        let (mut begin, mut arrival) = (vec![0; n], vec![0; n]);
-        for (i, v) in kernel.values.iter().enumerate() {
-            begin[i] = v.op.operands().map(|o| arrival[o.index()]).max().unwrap_or(0);
-            arrival[i] = begin[i] + delays[i];
-        }
+    fn new(kernel: &Kernel, arrival: Vec<u32>) -> Self {
         let mut times = arrival.clone();
         times.push(0);
         times.sort_unstable();
         times.dedup();
         let at = |t: u32| times.binary_search(&t).expect("every arrival is a time");
-        let mut last_read: Vec<usize> = arrival.iter().map(|t| at(*t)).collect();
-        for (i, v) in kernel.values.iter().enumerate() {
-            let own = at(arrival[i]);
-            v.op.operands().for_each(|o| last_read[o.index()] = last_read[o.index()].max(own));
+        let made: Vec<usize> = arrival.iter().map(|t| at(*t)).collect();
+        let mut last_read = made.clone();
+        for (v, made) in kernel.values.iter().zip(&made) {
+            v.op.operands().for_each(|o| last_read[o.index()] = last_read[o.index()].max(*made));
         }
         kernel.outputs.iter().for_each(|(_, id)| last_read[id.index()] = times.len());
         let mut change = vec![0i64; times.len() + 1];
         for (i, v) in kernel.values.iter().enumerate().filter(|(_, v)| v.op != Op::Const) {
-            change[at(arrival[i])] += i64::from(v.range.bits());
+            change[made[i]] += i64::from(v.range.bits());
             change[last_read[i]] -= i64::from(v.range.bits());
         }
-        let bits = change.iter().take(times.len()).scan(0, |sum, c| {
+        let sum = change.iter().take(times.len()).scan(0, |sum, c| {
             *sum += c;
             Some(*sum as u64)
         });
-        let bits = bits.collect();
-        let begun = begun(&times, &begin, &arrival);
-        Self { arrival, times, bits, begun }
+        let bits = sum.collect();
+        Self { arrival, times, bits }
     }
 
-    /// Fewest stages within `budget`, then fewest bits. Nothing where an operation would be split however it is cut.
-    fn best(&self, budget: u32) -> Option<Stages> {
+    /// Fewest stages with cuts at most `distance` apart, then fewest bits. Nothing where a single operation takes longer.
+    fn best(&self, distance: u32) -> Option<Stages> {
         let last = self.times.len() - 1;
         // Per time: stages and bits up to a cut there, and the cut before it.
         let mut found: Vec<Option<(u32, u64, usize)>> = vec![None; self.times.len()];
         found[0] = Some((0, 0, 0));
         for to in 1..=last {
             let own = if to == last { 0 } else { self.bits[to] };
-            let near = (0..to).rev().take_while(|from| self.times[to] - self.times[*from] <= budget);
-            let ways = near.filter_map(|from| {
-                let begun = if from == 0 { 0 } else { self.begun[from] };
-                let (count, bits, _) = found[from]?;
-                (self.times[to] - self.times[from] + begun <= budget).then_some((count + 1, bits + own, from))
-            });
+            let near = (0..to).rev().take_while(|from| self.times[to] - self.times[*from] <= distance);
+            let ways =
+                near.filter_map(|from| found[from].map(|(count, bits, _)| (count + 1, bits + own, from)));
             found[to] = ways.min();
         }
         let mut cuts = Vec::new();
@@ -110,30 +131,11 @@ impl Cuts {
             at = found[at]?.2;
             cuts.push(self.times[at]);
         }
-        cuts.reverse();
-        // Cut 0 lies before everything.
-        let of: Vec<u32> =
-            self.arrival.iter().map(|t| cuts.iter().skip(1).filter(|cut| *cut < t).count() as u32).collect();
-        Some(Stages { of, count: (cuts.len() as u32).max(1) })
+        // The first lies before everything.
+        cuts.pop();
+        let stage = |t: &u32| cuts.iter().filter(|cut| *cut < t).count() as u32;
+        Some(Stages { of: self.arrival.iter().map(stage).collect(), count: cuts.len() as u32 + 1 })
     }
-}
-
-/// Per time: the longest that an operation which ends later has been going on.
-fn begun(times: &[u32], begin: &[u32], arrival: &[u32]) -> Vec<u32> {
-    let mut order: Vec<usize> = (0..begin.len()).collect();
-    order.sort_unstable_by_key(|i| begin[*i]);
-    let (mut next, mut open) = (order.into_iter().peekable(), BinaryHeap::new());
-    let mut longest = Vec::with_capacity(times.len());
-    for &t in times {
-        while let Some(i) = next.next_if(|i| begin[*i] < t) {
-            open.push(Reverse((begin[i], arrival[i])));
-        }
-        while open.peek().is_some_and(|Reverse((_, end))| *end <= t) {
-            open.pop();
-        }
-        longest.push(open.peek().map_or(0, |Reverse((begin, _))| t - begin));
-    }
-    longest
 }
 
 impl Stages {
