@@ -2,6 +2,8 @@
 //!
 //! Deliberately absent: statistics. A figure is the best of several runs, which is what the machine can do.
 
+pub mod qnn;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

@@ -56,6 +56,6 @@ impl Neuron {
 pub(crate) fn kernel_of(neuron: &dyn Instance) -> Kernel {
     match neuron.body() {
         Body::Kernel(k) => k,
-        Body::Template(_) => unreachable!("the neuron was checked"),
+        Body::Flat(_) | Body::Template(_) => unreachable!("the neuron was checked"),
     }
 }

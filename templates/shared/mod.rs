@@ -2,6 +2,7 @@
 
 pub(crate) mod cell;
 pub(crate) mod circuit;
+pub(crate) mod flat;
 pub(crate) mod integrate;
 pub(crate) mod lane;
 pub(crate) mod leak;
@@ -10,6 +11,7 @@ pub(crate) mod narrow;
 pub(crate) mod neuron;
 pub(crate) mod per_element;
 pub(crate) mod spikes;
+pub(crate) mod window;
 
 use nervure_core::block::Rng;
 pub(crate) use nervure_core::num::counter_bits;

@@ -52,6 +52,36 @@ fn compare(instance: &dyn Instance, kernel: &Kernel, samples: impl Iterator<Item
     }
 }
 
+/// Holds a block's kernel against its definition.
+fn hold(instance: &dyn Instance, samples: impl Iterator<Item = Vec<Vec<Vec<i64>>>>) {
+    match instance.body() {
+        Body::Kernel(kernel) => compare(instance, &kernel, samples),
+        Body::Flat(kernel) => compare_flat(instance, &kernel, samples),
+        Body::Template(_) => unreachable!("the caller looked for kernels"),
+    }
+}
+
+/// The same for a kernel that sees all elements at once.
+fn compare_flat(instance: &dyn Instance, kernel: &Kernel, samples: impl Iterator<Item = Vec<Vec<Vec<i64>>>>) {
+    let ports = instance.interface();
+    let len = |streams: &[nervure_core::Stream]| streams.iter().map(|s| s.tensor.len()).sum::<usize>();
+    assert_eq!(len(&ports.inputs), kernel.inputs.len(), "each element feeds one input of a flat kernel");
+    assert_eq!(len(&ports.outputs), kernel.outputs.len(), "each output of a flat kernel is an element");
+    assert!(ports.inputs.iter().chain(&ports.outputs).all(|s| s.beats() == 1), "a flat layer has one beat");
+    assert!(
+        kernel.states.is_empty() && kernel.params.is_empty(),
+        "a flat kernel has neither state nor parameter"
+    );
+    let mut runner = instance.runner();
+    for x in samples.flatten() {
+        let mut y: Vec<Vec<i64>> = ports.outputs.iter().map(|s| vec![0; s.tensor.len()]).collect();
+        let inputs: Vec<&[i64]> = x.iter().map(Vec::as_slice).collect();
+        let mut outputs: Vec<&mut [i64]> = y.iter_mut().map(Vec::as_mut_slice).collect();
+        runner.step(&inputs, &mut outputs);
+        assert_eq!(kernel.eval(0, &x.concat(), &[]).outputs, y.concat(), "{instance:?}: x = {x:?}");
+    }
+}
+
 /// The inputs of one sample, step by step.
 fn sequence(network: &Network, samples: &Samples, sample: usize, steps: usize) -> Vec<Vec<Vec<i64>>> {
     let read = |step, n: usize| {
@@ -67,12 +97,12 @@ fn kernels_are_what_the_definition_says() {
     let mut seen = 0;
     for block in library::blocks() {
         for (number, instance) in block.examples().into_iter().enumerate() {
-            let Body::Kernel(kernel) = instance.body() else { continue };
+            let (Body::Kernel(kernel) | Body::Flat(kernel)) = instance.body() else { continue };
             kernel.validate();
             let network = alone("k", "layer", instance.clone());
             let samples = noise(&network, SAMPLES, STEPS, &mut rng(number as u64));
             let sequences = (0..SAMPLES).map(|sample| sequence(&network, &samples, sample, STEPS));
-            compare(instance.as_ref(), &kernel, sequences);
+            hold(instance.as_ref(), sequences);
             seen += 1;
         }
     }
@@ -88,13 +118,19 @@ fn random_kernels_are_what_the_definition_says() {
             let mut rng = rng(seed);
             let format = QType::signed(rng.random_range(2..12));
             let frac = if rng.random() { 0 } else { rng.random_range(-2..8) };
-            let input = TensorType::step(&[rng.random_range(1..7)], QType { frac, ..format });
+            let mut extent = |most| rng.random_range(1..most);
+            let shape = match seed % 4 {
+                0 => vec![extent(6), extent(4), extent(3)],
+                1 => vec![extent(8), extent(4)],
+                _ => vec![extent(7)],
+            };
+            let input = TensorType::step(&shape, QType { frac, ..format });
             let Some(instance) = block.sample(&input, &mut rng) else { continue };
-            let Body::Kernel(kernel) = instance.body() else { break };
+            let (Body::Kernel(kernel) | Body::Flat(kernel)) = instance.body() else { continue };
             kernel.validate();
             let network = alone("k", "layer", instance.clone());
             let samples = noise(&network, 4, 12, &mut rng);
-            compare(instance.as_ref(), &kernel, (0..4).map(|n| sequence(&network, &samples, n, 12)));
+            hold(instance.as_ref(), (0..4).map(|n| sequence(&network, &samples, n, 12)));
             seen += 1;
         }
     }

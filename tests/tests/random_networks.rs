@@ -115,8 +115,8 @@ fn check(seed: u64, length: usize, samples: usize, steps: usize) -> Result<(), S
     let rng = &mut rng(!seed);
     let target = registry().target(names[rng.random_range(0..names.len())]).expect("it is in the list");
     let clock_mhz = rng.random::<bool>().then(|| rng.random_range(20..300));
-    let built =
-        Built::new(&network, target, &Options { clock_mhz }).map_err(|d| format!("does not build: {d}"))?;
+    let built = Built::new(&network, target, &Options { clock_mhz, ..Options::default() })
+        .map_err(|d| format!("does not build: {d}"))?;
     let steps = if network.inputs[0].tensor.rate.steps() { steps } else { 1 };
     let samples = noise(&network, samples, steps, rng);
     let folder = failures().join(format!("seed_{seed}_length_{length}_steps_{steps}"));

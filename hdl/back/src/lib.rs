@@ -4,6 +4,7 @@
 //! Files come back as values.
 
 mod bus;
+mod fuse;
 mod lower;
 mod passes;
 mod render;

@@ -1,4 +1,4 @@
-//! Lowering: one module a layer, and the plumbing between them. Nothing after this decides anything.
+//! Lowering: one module a layer, or for several that are fused, and the plumbing between them. Nothing after this decides anything.
 //!
 //! The plumbing is made of four blocks of the library that every design may need: `stream/fork` where a tensor has
 //! several readers, `stream/width` where the lanes of writer and reader differ, `stream/fifo` where the network asks for a
@@ -8,19 +8,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nervure_core::ident::{Names, ident};
-use nervure_core::kernel::Stages;
+use nervure_core::kernel::{Kernel, Stages};
 use nervure_core::num::gcd;
 use nervure_core::{
-    Body, Channel, Design, Diagnostic, Endpoint, Instance, Module, Network, NodeId, Registry, Stream, Target,
+    Body, Channel, Design, Diagnostic, Endpoint, Instance, Module, Network, Registry, Stream, Target,
     TensorRef, Timing,
 };
 use serde_json::json;
+
+use crate::fuse::{self, Unit};
 
 /// What a design is lowered for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
     /// Clock to schedule for, MHz; the target's own when absent.
     pub clock_mhz: Option<u32>,
+    /// Most pipeline stages of a flat module, its output register included, even where the clock would need more.
+    pub most_stages: Option<u32>,
+    /// One module a layer: no fusion.
+    pub separate: bool,
 }
 
 /// Who reads a tensor: its port, the beats of queue in front of it, and the layer's name.
@@ -43,6 +49,7 @@ struct Lowering<'a> {
     registry: &'a Registry,
     target: &'a Target,
     budget_ps: u32,
+    most_stages: u32,
     names: Names,
     design: Design,
 }
@@ -79,8 +86,10 @@ pub fn lower(
         modules: Vec::new(),
         channels: Vec::new(),
     };
-    let mut l = Lowering { registry, target, budget_ps: target.budget_ps(clock_mhz), names, design };
-    l.run(network)?;
+    let most_stages = options.most_stages.unwrap_or(u32::MAX).max(1);
+    let mut l =
+        Lowering { registry, target, budget_ps: target.budget_ps(clock_mhz), most_stages, names, design };
+    l.run(network, fuse::units(network, options.separate))?;
     let design = sorted(l.design);
     design.validate();
     if !design.banks().is_empty() && design.inputs.len() != 1 {
@@ -93,24 +102,24 @@ pub fn lower(
 }
 
 impl Lowering<'_> {
-    fn run(&mut self, network: &Network) -> Result<(), Diagnostic> {
+    fn run(&mut self, network: &Network, units: Vec<Unit>) -> Result<(), Diagnostic> {
         let mut readers: BTreeMap<TensorRef, Vec<Reader>> = BTreeMap::new();
         let mut writers: BTreeMap<TensorRef, Endpoint> = BTreeMap::new();
         for n in 0..network.inputs.len() {
             readers.insert(TensorRef::Input(n), Vec::new());
             writers.insert(TensorRef::Input(n), Endpoint::Boundary(n));
         }
-        for (i, node) in network.nodes.iter().enumerate() {
-            let module = self.module(&node.name, &node.name, Some(i), node.instance.clone());
-            for port in 0..node.instance.interface().outputs.len() {
-                let tensor = TensorRef::Output(NodeId(i), port);
+        for unit in &units {
+            readers.extend(unit.outputs.iter().map(|tensor| (*tensor, Vec::new())));
+        }
+        for unit in units {
+            let module = self.module(&unit.name, &unit.layer, unit.node, unit.instance, unit.body);
+            for (port, tensor) in unit.outputs.into_iter().enumerate() {
                 writers.insert(tensor, Endpoint::Port { module, port });
-                readers.insert(tensor, Vec::new());
             }
-            for (port, tensor) in node.inputs.iter().enumerate() {
-                let fifo = if port == 0 { node.fifo } else { 0 };
-                let list = readers.get_mut(tensor).expect("edges start earlier");
-                list.push((Endpoint::Port { module, port }, fifo, node.name.clone()));
+            for (port, (tensor, fifo)) in unit.inputs.into_iter().enumerate() {
+                let list = readers.get_mut(&tensor).expect("a tensor has a writer");
+                list.push((Endpoint::Port { module, port }, fifo, unit.name.clone()));
             }
         }
         for (n, (name, tensor)) in network.outputs.iter().enumerate() {
@@ -126,29 +135,37 @@ impl Lowering<'_> {
     }
 
     /// Adds a module and returns its index.
-    fn module(&mut self, name: &str, layer: &str, node: Option<usize>, instance: Arc<dyn Instance>) -> usize {
-        let body = instance.body();
-        let (stages, timing) = match &body {
-            Body::Kernel(kernel) => {
-                let stages = kernel.stages(self.target, self.budget_ps);
-                let timing = Timing::Pipeline { depth: stages.count - 1, prologue: 0 };
-                (Some(stages), timing)
-            }
-            Body::Template(t) => {
-                for (_, kernel) in &t.kernels {
-                    kernel.validate();
-                }
-                (None::<Stages>, t.timing)
-            }
-        };
+    fn module(
+        &mut self,
+        name: &str,
+        layer: &str,
+        node: Option<usize>,
+        instance: Arc<dyn Instance>,
+        body: Body,
+    ) -> usize {
         // Kernels and memories become modules and files of their own, named after the module.
-        let parts: Vec<&str> = match &body {
-            Body::Kernel(_) => vec!["kernel", "param"],
+        let (body, stages, timing, parts) = match body {
+            Body::Kernel(kernel) => {
+                let (stages, timing) = pipeline(kernel.stages(self.target, self.budget_ps));
+                (Body::Kernel(kernel), stages, timing, vec!["kernel".to_owned(), "param".to_owned()])
+            }
+            Body::Flat(kernel) => {
+                let mut kernel = share_constant_products(kernel);
+                kernel.simplify();
+                kernel.validate();
+                let stages = kernel.flat_stages(self.target, self.budget_ps, self.most_stages);
+                let (stages, timing) = pipeline(stages);
+                (Body::Flat(kernel), stages, timing, vec!["kernel".to_owned()])
+            }
             Body::Template(t) => {
-                let memories = t.memories.iter().map(|m| m.name.as_str());
-                t.kernels.iter().map(|(name, _)| *name).chain(memories).collect()
+                t.kernels.iter().for_each(|(_, kernel)| kernel.validate());
+                let memories = t.memories.iter().map(|m| m.name.clone());
+                let parts = t.kernels.iter().map(|(name, _)| (*name).to_owned()).chain(memories).collect();
+                let timing = t.timing;
+                (Body::Template(t), None, timing, parts)
             }
         };
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         let name = self.names.claim_family(&format!("{}_{name}", self.design.name), &parts);
         let layer = layer.to_owned();
         self.design.modules.push(Module { name, layer, node, instance, body, stages, timing });
@@ -164,7 +181,8 @@ impl Lowering<'_> {
     ) -> Result<usize, Diagnostic> {
         let instance = self.registry.get(block)?.instantiate(params);
         let instance = instance.map_err(|d| d.at(layer).at("layers"))?;
-        Ok(self.module(&format!("{layer}_{role}"), layer, None, instance))
+        let body = instance.body();
+        Ok(self.module(&format!("{layer}_{role}"), layer, None, instance, body))
     }
 
     fn connect(
@@ -233,6 +251,18 @@ impl Lowering<'_> {
     fn channel(&mut self, from: Endpoint, to: Endpoint, stream: &Stream) {
         self.design.channels.push(Channel { from, to, stream: stream.clone() });
     }
+}
+
+/// How a pipeline moves whose last stage ends in the output register.
+const fn pipeline(stages: Stages) -> (Option<Stages>, Timing) {
+    let timing = Timing::Pipeline { depth: stages.count - 1, prologue: 0 };
+    (Some(stages), timing)
+}
+
+/// The place of the pass that rewrites products by constants, and the sums behind them, into shared adders: after fusion,
+/// before pipelining. Products come as `x * constant`, sums as balanced trees of values with equal fractions.
+const fn share_constant_products(kernel: Kernel) -> Kernel {
+    kernel
 }
 
 /// The same design with modules in topological order (Kahn's algorithm; ties by the order they were made in).

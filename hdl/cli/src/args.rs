@@ -105,6 +105,12 @@ pub(crate) struct BuildArgs {
     /// Clock to schedule for [default: the board's, else the target's].
     #[arg(long, value_name = "MHZ", value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub(crate) clock: Option<u32>,
+    /// Most pipeline stages of an unrolled module, even where the clock would need more.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) stages: Option<u32>,
+    /// One module a layer: unrolled neighbours do not share a pipeline.
+    #[arg(long)]
+    pub(crate) no_fuse: bool,
     /// Seed of initial values, stalls and the moment of the reset.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=0xffff_ffff))]
     pub(crate) seed: u64,

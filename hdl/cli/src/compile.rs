@@ -29,10 +29,10 @@ impl<'a> Compiled<'a> {
         network: Network,
         registry: &Registry,
         target: &'a Target,
-        clock_mhz: Option<u32>,
+        options: &Options,
     ) -> Result<Self, Diagnostic> {
         let optimised = optimise(&network)?;
-        let design = lower(&optimised, registry, target, &Options { clock_mhz })?;
+        let design = lower(&optimised, registry, target, options)?;
         Ok(Self { network, optimised, design, target })
     }
 

@@ -27,7 +27,7 @@ pub(crate) fn design(compiled: &Compiled, prediction: Option<&Prediction>) -> Va
         _ => None,
     };
     let modules = compiled.design.modules.iter().map(|m| {
-        let area = m.instance.cost(compiled.target);
+        let area = m.area(compiled.target);
         json!({"name": m.name, "layer": m.layer, "block": m.instance.block(), "area_estimate": area})
     });
     let modules: Vec<Value> = modules.collect();

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
+use nervure_back::Options;
 use nervure_core::{Area, Diagnostic, Fold, Registry, Samples, Target};
 use nervure_sim::predict;
 use nervure_sim::synth::Synthesis;
@@ -50,7 +51,7 @@ pub(crate) struct Plan {
 pub(crate) struct Planner<'a> {
     registry: &'a Registry,
     target: &'a Target,
-    clock_mhz: Option<u32>,
+    options: &'a Options,
     file: &'a Path,
     set: &'a [(String, String)],
     samples: Samples,
@@ -72,7 +73,7 @@ impl<'a> Planner<'a> {
     pub(crate) fn new(
         registry: &'a Registry,
         target: &'a Target,
-        clock_mhz: Option<u32>,
+        options: &'a Options,
         file: &'a Path,
         set: &'a [(String, String)],
         samples: &Samples,
@@ -92,7 +93,7 @@ impl<'a> Planner<'a> {
         Ok(Self {
             registry,
             target,
-            clock_mhz,
+            options,
             file,
             set,
             samples: samples.take(SAMPLES),
@@ -285,14 +286,14 @@ impl<'a> Planner<'a> {
         let mut set = self.set.to_vec();
         set.extend(self.folds.iter().zip(at).map(|((field, v), i)| (field.clone(), v[*i].to_string())));
         let network = nervure_front::load(self.file, self.registry, &set).ok()?;
-        let compiled = Compiled::new(network, self.registry, self.target, self.clock_mhz).ok()?;
+        let compiled = Compiled::new(network, self.registry, self.target, self.options).ok()?;
         let prediction = predict(&compiled.optimised, &compiled.design, &self.samples).ok()?;
         let (first, last) = (prediction.cycles.first()?, prediction.cycles.last()?);
         let between = match prediction.cycles.len() {
             1 => first.count() as f64,
             n => (last.finish - first.finish) as f64 / (n - 1) as f64,
         };
-        let area = compiled.design.modules.iter().map(|m| m.instance.cost(self.target));
+        let area = compiled.design.modules.iter().map(|m| m.area(self.target));
         let area = area.fold(Area::default(), |sum, a| sum + a);
         let kbit = f64::from(area.bram) * self.target.block_ram_bits as f64 / 1024.0;
         let mut used = [f64::from(area.lut), f64::from(area.ff), kbit, f64::from(area.dsp)];

@@ -236,6 +236,10 @@ pub struct Template {
 pub enum Body {
     /// One step of one element; the back end adds lanes, state memory and pipeline.
     Kernel(Kernel),
+    /// A whole tensor at once, without state: the kernel's inputs are all elements of the input streams in order, its outputs
+    /// all elements of the output streams. Every stream passes in one beat; the back end adds the pipeline, and makes one
+    /// module of neighbours.
+    Flat(Kernel),
     /// Structure.
     Template(Box<Template>),
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::block::{Body, Memory, Stream};
+use crate::block::{Area, Body, Memory, Stream};
 use crate::kernel::Stages;
 use crate::num::counter_bits;
 use crate::registry::Instance;
 use crate::schedule::Timing;
+use crate::target::Target;
 
 /// One hardware module.
 #[derive(Debug, Clone)]
@@ -21,17 +22,37 @@ pub struct Module {
     pub instance: Arc<dyn Instance>,
     /// The hardware.
     pub body: Body,
-    /// Pipeline of a kernel body; combinational otherwise.
+    /// Pipeline of a kernel, elementwise or flat; nothing for a template.
     pub stages: Option<Stages>,
     /// How its control moves.
     pub timing: Timing,
+}
+
+impl Module {
+    /// Estimated delay of the slowest pipeline stage of a kernel, picoseconds; nothing for a template.
+    pub fn slowest_stage_ps(&self, target: &Target) -> Option<u32> {
+        match (&self.body, &self.stages) {
+            (Body::Kernel(kernel) | Body::Flat(kernel), Some(stages)) => {
+                Some(kernel.critical_ps(target, stages))
+            }
+            _ => None,
+        }
+    }
+
+    /// Estimated area: of the kernel as it was scheduled, where the module is flat, else what the block says.
+    pub fn area(&self, target: &Target) -> Area {
+        match (&self.body, &self.stages) {
+            (Body::Flat(kernel), Some(stages)) => kernel.module_area(target, stages),
+            _ => self.instance.cost(target),
+        }
+    }
 }
 
 /// The memories of a body that are written at run time, with their number.
 fn run_time(body: &Body) -> impl Iterator<Item = (usize, &Memory)> {
     let memories = match body {
         Body::Template(t) => &t.memories[..],
-        Body::Kernel(_) => &[],
+        Body::Kernel(_) | Body::Flat(_) => &[],
     };
     memories.iter().enumerate().filter(|(_, m)| m.run_time.is_some())
 }

@@ -1,6 +1,6 @@
 //! The one way from a name that a person or a model chose to an identifier that is safe everywhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Reserved words of IEEE 1364-2005 and IEEE 1800-2017 that are short enough to be somebody's name, and of Tcl/VHDL
 /// tools that choke on them.
@@ -57,7 +57,11 @@ pub fn comment(text: &str) -> String {
 
 /// Hands out identifiers that differ from one another.
 #[derive(Debug, Default)]
-pub struct Names(BTreeSet<String>);
+pub struct Names {
+    taken: BTreeSet<String>,
+    /// Per name without parts: the suffix to try next. All below it are taken, and nothing is ever given back.
+    next: BTreeMap<String, u32>,
+}
 
 impl Names {
     /// [`ident`] of `name`, with `_2`, `_3`, ... where it is taken.
@@ -68,18 +72,19 @@ impl Names {
     /// The same, together with `NAME_PART` for every part: what belongs to `name` never takes another's name.
     pub fn claim_family(&mut self, name: &str, parts: &[&str]) -> String {
         let base = ident(name);
-        let mut candidate = base.clone();
-        let mut n = 2;
+        let mut n = if parts.is_empty() { self.next.get(&base).copied().unwrap_or(1) } else { 1 };
         loop {
-            let family = || parts.iter().map(|part| format!("{candidate}_{part}"));
-            if !self.0.contains(&candidate) && family().all(|name| !self.0.contains(&name)) {
-                let family: Vec<String> = family().collect();
-                self.0.extend(family);
-                self.0.insert(candidate.clone());
+            let candidate = if n == 1 { base.clone() } else { format!("{base}_{n}") };
+            n += 1;
+            let family: Vec<String> = parts.iter().map(|part| format!("{candidate}_{part}")).collect();
+            if !self.taken.contains(&candidate) && family.iter().all(|name| !self.taken.contains(name)) {
+                self.taken.extend(family);
+                self.taken.insert(candidate.clone());
+                if parts.is_empty() {
+                    self.next.insert(base, n);
+                }
                 return candidate;
             }
-            candidate = format!("{base}_{n}");
-            n += 1;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use nervure_core::kernel::{Builder, Expr, Kernel, ValueId};
 use nervure_core::num::Overflow;
-use nervure_core::{QType, Rounding};
+use nervure_core::{QType, Rounding, Target};
 use proptest::prelude::*;
 
 const ROUNDINGS: [Rounding; 4] =
@@ -19,7 +19,11 @@ fn build(k: &Builder, inputs: &[QType], code: &[Code]) -> Vec<usize> {
         let (a, b, c) = (at(a), at(b), at(c));
         let bit = |e: Expr<'_>| e.range().lo >= 0 && e.range().hi <= 1;
         let narrow = |e: Expr<'_>| e.range().bits() <= 20;
-        let next = match op % 14 {
+        // Operations that bring fractions together first do so by shifting up.
+        if [a, b, c].iter().any(|x| [a, b, c].iter().any(|y| (x.frac() - y.frac()).abs() > 12)) {
+            continue;
+        }
+        let next = match op % 19 {
             0 if narrow(a) && narrow(b) => a + b,
             1 if narrow(a) && narrow(b) => a - b,
             2 if a.range().bits() + b.range().bits() <= 24 => a * b,
@@ -34,9 +38,20 @@ fn build(k: &Builder, inputs: &[QType], code: &[Code]) -> Vec<usize> {
             11 => a.fit(QType { bits: 2 + n % 12, frac: a.frac(), signed: n % 2 == 0 }, Overflow::Wrap),
             12 if bit(a) && bit(b) => (a & b) ^ !a,
             13 if narrow(a) => a.complement().max(b.min(c)),
+            14 if a.range().bits() <= 6 => {
+                let size = (a.range().hi - a.range().lo + 1) as i64;
+                k.table(a, (n % 7) as i8 - 3, (0..size).map(|x| (x * 37 + i64::from(n)) % 101 - 50).collect())
+            }
+            15 if narrow(a) && narrow(b) && bit(c) => k.add_carry(a, b, c),
+            16 => a.read_as((n % 9) as i8 - 4),
+            17 if narrow(a) => (a * k.constant(i64::from(n as i8), (n % 3) as i8)).named("weighted"),
+            18 if bit(a) && bit(b) && bit(c) => k.popcount(&[a, b, c, a]),
             _ => continue,
         };
-        list.push(next);
+        // Fractions far apart make wide values, which some operations then refuse.
+        if next.range().bits() <= 60 && next.frac().abs() < 30 {
+            list.push(next);
+        }
     }
     let from = list.len().saturating_sub(4);
     for (n, e) in list[from..].iter().enumerate() {
@@ -46,16 +61,37 @@ fn build(k: &Builder, inputs: &[QType], code: &[Code]) -> Vec<usize> {
 }
 
 fn formats() -> impl Strategy<Value = Vec<QType>> {
-    prop::collection::vec((2u8..9, any::<bool>()), 1..4)
-        .prop_map(|v| v.into_iter().map(|(bits, signed)| QType { bits, frac: 0, signed }).collect())
+    prop::collection::vec((2u8..9, any::<bool>()), 1..4).prop_map(|v| {
+        let format = |(bits, signed): (u8, bool)| QType { bits, frac: (bits % 3) as i8, signed };
+        v.into_iter().map(format).collect()
+    })
 }
 
 fn inputs_of(kernel: &Kernel, seeds: &[u64]) -> Vec<i64> {
     kernel.inputs.iter().zip(seeds).map(|(p, s)| p.format.wrap(*s as i64)).collect()
 }
 
+fn target() -> Target {
+    Target {
+        name: "test".into(),
+        title: String::new(),
+        source: String::new(),
+        clock_mhz: 100,
+        lut_inputs: 6,
+        lut_ps: 700,
+        carry_ps: 40,
+        multiplier_ps: 3800,
+        register_ps: 900,
+        multiplier_bits: [25, 18],
+        block_ram_bits: 36_864,
+        lut_ram_words: 64,
+        synth: String::new(),
+        cells: std::collections::BTreeMap::new(),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
     fn values_stay_in_range_and_inlining_keeps_the_meaning(
@@ -84,10 +120,57 @@ proptest! {
             again.output(&format!("y{n}"), e);
         }
         let copy = again.finish();
+        let mut simple = kernel.clone();
+        simple.simplify();
+        simple.validate();
         for seed in &seeds {
             // `eval` panics when a value leaves its range.
             let x = inputs_of(&kernel, seed);
-            prop_assert_eq!(kernel.eval(0, &x, &[]).outputs, copy.eval(0, &x, &[]).outputs);
+            let y = kernel.eval(0, &x, &[]).outputs;
+            prop_assert_eq!(&y, &copy.eval(0, &x, &[]).outputs);
+            prop_assert_eq!(&y, &simple.eval(0, &x, &[]).outputs);
+        }
+    }
+
+    #[test]
+    fn ranges_hold_at_the_ends_of_the_inputs(
+        formats in formats(), code in prop::collection::vec(any::<Code>(), 1..60),
+    ) {
+        let k = Builder::new();
+        build(&k, &formats, &code);
+        let kernel = k.finish();
+        // Every combination of smallest, largest, zero and their neighbours: where intervals are tight.
+        let ends = |q: QType| [q.min(), q.min() + 1, -1, 0, 1, q.max() - 1, q.max()].map(|v| q.saturate(v));
+        for pick in 0..7usize.pow(kernel.inputs.len() as u32) {
+            let at = |n: usize, p: &nervure_core::kernel::Port| ends(p.format)[pick / 7usize.pow(n as u32) % 7];
+            let x: Vec<i64> = kernel.inputs.iter().enumerate().map(|(n, p)| at(n, p)).collect();
+            kernel.eval(0, &x, &[]);
+        }
+    }
+
+    #[test]
+    fn registers_are_placed_within_the_clock_and_never_for_more_bits(
+        formats in formats(), code in prop::collection::vec(any::<Code>(), 1..80), budget in 500u32..12_000,
+        most in 1u32..6,
+    ) {
+        let k = Builder::new();
+        build(&k, &formats, &code);
+        let (kernel, target) = (k.finish(), target());
+        let early = kernel.stages(&target, budget);
+        let stages = kernel.flat_stages(&target, budget, u32::MAX);
+        prop_assert!(stages.count <= early.count);
+        prop_assert!(stages.register_bits(&kernel) <= early.register_bits(&kernel) || stages.count < early.count);
+        let slowest = kernel.values.iter().map(|v| kernel.delay_ps(v, &target)).max().unwrap_or(0);
+        prop_assert!(kernel.critical_ps(&target, &stages) <= budget.max(slowest));
+        let bounded = kernel.flat_stages(&target, budget, most);
+        prop_assert!(bounded.count <= most);
+        for stages in [&stages, &bounded] {
+            for (i, v) in kernel.values.iter().enumerate() {
+                prop_assert!(stages.of[i] < stages.count);
+                prop_assert!(v.op.operands().all(|o| stages.of[o.index()] <= stages.of[i]));
+                let first = matches!(v.op, nervure_core::kernel::Op::Input(_));
+                prop_assert!(!first || stages.of[i] == 0, "an input arrives in the first stage");
+            }
         }
     }
 

@@ -14,7 +14,8 @@ use crate::tool::{Call, Toolbox};
 const PRECOMPILED: &str = "#include \"verilated.h\"\n#include <cstdint>\n#include <cstdio>\n#include <cstdlib>\n\
     #include <cstring>\n#include <string>\n#include <vector>\n";
 const WAVES: &str = "#include \"verilated_fst_c.h\"\n";
-/// Registers start at random, so that a missing reset shows.
+/// Registers start at random, so that a missing reset shows. Long functions are split: an unrolled network is one function of
+/// ten thousand statements, for which the compiler takes ten times as long.
 const VERILATOR: &[&str] = &[
     "--cc",
     "-O3",
@@ -30,6 +31,8 @@ const VERILATOR: &[&str] = &[
     "-Wno-style",
     "--output-split",
     "0",
+    "--output-split-cfuncs",
+    "1000",
     "--prefix",
     "V",
 ];

@@ -9,7 +9,7 @@ use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::{divisor, matrix, sum_range};
+use crate::shared::{divisor, flat, matrix, sum_range};
 
 /// See the README.
 pub(crate) struct Folded;
@@ -51,33 +51,9 @@ impl Params {
 
     /// Format of the sum. Errors: `E0203` for fractions that do not fit together, `E0207` for a sum that does not fit.
     fn sum(&self) -> Result<QType, Diagnostic> {
-        let (x, w) = (self.input.format, self.weight_format);
-        let frac @ -64..=64 = i32::from(x.frac) + i32::from(w.frac) else {
-            let message = format!("{w} weights and {x} inputs make a fraction beyond -64 to 64 bits");
-            let help = "read the weights with another fraction";
-            return Err(Diagnostic::new("E0203", message, help).at("weight_format"));
-        };
-        let frac = frac as i8;
-        let (lo, hi) = sum_range(&self.weights, self.bias.as_ref(), x.min(), x.max());
-        let exact = QType::holding(lo, hi, frac);
-        let help = format!("the sum needs {exact}; widen or leave out `accumulator`");
-        match self.accumulator {
-            None if exact.bits > QType::MAX_BITS => {
-                let message =
-                    format!("the sum can be {lo} to {hi}, {} bits; at most {}", exact.bits, QType::MAX_BITS);
-                Err(Diagnostic::new("E0207", message, "use narrower inputs, weights or biases").at("weights"))
-            }
-            None => Ok(exact),
-            Some(a) if a.frac != frac => {
-                let message = format!("`accumulator` is {a}, but the products have {frac} fraction bits");
-                Err(Diagnostic::new("E0203", message, help).at("accumulator"))
-            }
-            Some(a) if lo < a.min().into() || hi > a.max().into() => {
-                let message = format!("`accumulator` is {a}, but the sum can be {lo} to {hi}");
-                Err(Diagnostic::new("E0207", message, help).at("accumulator"))
-            }
-            Some(a) => Ok(a),
-        }
+        let x = self.input.format;
+        let range = sum_range(&self.weights, self.bias.as_ref(), x.min(), x.max());
+        flat::accumulator(x, self.weight_format, range, self.accumulator)
     }
 }
 

@@ -1,13 +1,14 @@
 //! Another shape for the same elements.
 
 use nervure_core::block::{Area, Block, Body, Interface, Rng, Template};
+use nervure_core::kernel::Builder;
 use nervure_core::{Diagnostic, QType, Schedule, Target, TensorType, Timing};
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::shared::{area, divisor};
+use crate::shared::{area, divisor, flat};
 
 /// See the README.
 pub(crate) struct Flatten;
@@ -87,6 +88,12 @@ impl Block for Flatten {
     }
 
     fn body(p: &Params) -> Body {
+        if p.input_lanes == p.input.len() && p.input.len() <= flat::MAX_ELEMENTS {
+            let k = Builder::new();
+            let x = flat::inputs(&k, "x", &p.input);
+            flat::outputs(&k, "y", p.input.format, x);
+            return Body::Flat(k.finish());
+        }
         Body::Template(Box::new(Template {
             text: include_str!("flatten.v.tera"),
             context: json!({"width_top": p.width() - 1}),

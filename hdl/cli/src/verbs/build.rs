@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use nervure_back::Options;
 use nervure_core::ident::ident;
 use nervure_core::{Registry, Samples, Target};
 use nervure_sim::cosim::Closed;
@@ -56,6 +57,20 @@ struct Seconds {
     synth: f64,
 }
 
+/// Says which modules a bound on stages has made slower than the clock.
+fn note_slow(console: &Console, compiled: &Compiled) {
+    let (target, mhz) = (compiled.target, compiled.design.clock_mhz);
+    let budget = target.budget_ps(mhz);
+    for module in &compiled.design.modules {
+        if let Some(slowest) = module.slowest_stage_ps(target).filter(|slowest| *slowest > budget) {
+            console.note(&format!(
+                "note: the slowest stage of {} is estimated at {slowest} ps; {mhz} MHz leave {budget} ps",
+                module.name
+            ));
+        }
+    }
+}
+
 /// Builds.
 pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
     let registry = nervure_templates::registry();
@@ -67,13 +82,17 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
     let file = network_file(&args.net);
     let toolbox = console.toolbox();
     let folding = Folding { console, toolbox: &toolbox, args, registry: &registry, file: &file };
-    let plan = folding.plan(board.as_ref(), target, clock_mhz)?;
+    let options = Options { clock_mhz, most_stages: args.stages, separate: args.no_fuse };
+    let plan = folding.plan(board.as_ref(), target, &options)?;
     let mut set = args.set.clone();
     set.extend(plan.iter().flat_map(|p| p.set.clone()));
 
     let stage = console.stage("generate", 0);
     let network = nervure_front::load(&file, &registry, &set)?;
-    let compiled = Compiled::new(network, &registry, target, clock_mhz)?;
+    let compiled = Compiled::new(network, &registry, target, &options)?;
+    if args.stages.is_some() {
+        note_slow(console, &compiled);
+    }
     let files = compiled.files(&registry);
     let lines: usize = files.iter().map(|f| f.text.lines().count()).sum();
     let seconds = Seconds {
@@ -93,7 +112,7 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
         console.commands(&aside.path().display().to_string(), &place.display().to_string());
         return Ok(true);
     }
-    let (mut manifest, mut passed) = manifest(&set, args.seed, &compiled, board.as_ref(), &input, &checks);
+    let (mut manifest, mut passed) = manifest(args, &set, &compiled, board.as_ref(), &input, &checks);
     if let Some(plan) = plan {
         passed &= plan.met;
         manifest["passed"] = json!(passed);
@@ -132,7 +151,7 @@ const TRIES: usize = 3;
 
 impl Folding<'_> {
     /// A plan, where one was asked for; for a board, Yosys has the last word on what fits.
-    fn plan(&self, board: Option<&Board>, target: &Target, clock_mhz: Option<u32>) -> Result<Option<Plan>> {
+    fn plan(&self, board: Option<&Board>, target: &Target, options: &Options) -> Result<Option<Plan>> {
         let args = self.args;
         if args.fit.is_none() && args.cycles.is_none() {
             return Ok(None);
@@ -142,10 +161,10 @@ impl Folding<'_> {
         let goal = Goal { room, cycles: args.cycles.map(f64::from) };
         let load = |set: &[(String, String)]| -> Result<Compiled> {
             let network = nervure_front::load(self.file, self.registry, set)?;
-            Ok(Compiled::new(network, self.registry, target, clock_mhz)?)
+            Ok(Compiled::new(network, self.registry, target, options)?)
         };
         let samples = input(args, self.file, &load(&args.set)?)?.samples;
-        let mut planner = Planner::new(self.registry, target, clock_mhz, self.file, &args.set, &samples)?;
+        let mut planner = Planner::new(self.registry, target, options, self.file, &args.set, &samples)?;
         let mut plan = planner.plan(&goal);
         let checked = args.fit.is_some() && !args.no_synth && !self.console.dry;
         for _ in 0..if checked { TRIES } else { 0 } {
@@ -308,8 +327,8 @@ pub(super) fn synthesise(
 
 /// Everything that is known of the build, and whether every check passed.
 fn manifest(
+    args: &BuildArgs,
     set: &[(String, String)],
-    seed: u64,
     compiled: &Compiled,
     board: Option<&Board>,
     input: &Input,
@@ -329,7 +348,9 @@ fn manifest(
         "target": compiled.target.name,
         "board": board.map(|b| &b.name),
         "clock_mhz": design.clock_mhz,
-        "seed": seed,
+        "most_stages": args.stages,
+        "fused": !args.no_fuse,
+        "seed": args.seed,
         "samples": {"file": input.file, "sha256": sha, "count": input.samples.count, "steps": input.samples.steps},
         "formats": figures::formats(network),
         "design": figures::design(compiled, checks.prediction.as_ref().ok()),

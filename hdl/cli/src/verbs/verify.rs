@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use nervure_back::Options;
 use nervure_core::Samples;
 use nervure_sim::cosim::Pass;
 use nervure_sim::golden::{self, GoldenOptions, Trace};
@@ -32,8 +33,10 @@ pub(crate) fn verify(console: &Console, args: &VerifyArgs) -> Result<bool> {
     let manifest = manifest(&args.dir)?;
     let target = registry.target(manifest["target"].as_str().unwrap_or("xc7"))?;
     let network = nervure_front::load(&args.dir.join("sim/network.yaml"), &registry, &[])?;
-    let clock = manifest["clock_mhz"].as_u64().and_then(|c| u32::try_from(c).ok());
-    let compiled = Compiled::new(network, &registry, target, clock)?;
+    let number = |field: &str| manifest[field].as_u64().and_then(|n| u32::try_from(n).ok());
+    let separate = manifest["fused"] == false;
+    let options = Options { clock_mhz: number("clock_mhz"), most_stages: number("most_stages"), separate };
+    let compiled = Compiled::new(network, &registry, target, &options)?;
     if manifest["version"] != env!("CARGO_PKG_VERSION") {
         console.note(&format!(
             "note: built by nervure {}; cycles may be predicted otherwise",

@@ -16,6 +16,7 @@ pub struct Builder {
 pub(super) struct Graph {
     pub(super) kernel: Kernel,
     seen: HashMap<Value, ValueId>,
+    tables: HashMap<Table, u16>,
 }
 
 impl Builder {
@@ -143,9 +144,13 @@ impl Builder {
             hi: (*entries.iter().max().expect("not empty")).into(),
         };
         let n = {
-            let list = &mut self.graph.borrow_mut().kernel.tables;
-            list.push(Table { lo: v.range.lo as i64, entries });
-            list.len() as u16 - 1
+            let graph = &mut *self.graph.borrow_mut();
+            let table = Table { lo: v.range.lo as i64, entries };
+            let list = &mut graph.kernel.tables;
+            *graph.tables.entry(table).or_insert_with_key(|table| {
+                list.push(table.clone());
+                list.len() as u16 - 1
+            })
         };
         self.push(Op::Table(x.id, n), range, frac)
     }

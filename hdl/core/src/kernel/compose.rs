@@ -13,11 +13,28 @@ impl Builder {
         kernel: &Kernel,
         given: &[(ValueId, Expr<'k>)],
     ) -> (Vec<Expr<'k>>, Vec<Expr<'k>>) {
+        self.written(kernel, given, &kernel.given_names())
+    }
+
+    /// The same without the names that the author of `kernel` gave to values.
+    pub fn inline_unnamed<'k>(
+        &'k self,
+        kernel: &Kernel,
+        given: &[(ValueId, Expr<'k>)],
+    ) -> (Vec<Expr<'k>>, Vec<Expr<'k>>) {
+        self.written(kernel, given, &[])
+    }
+
+    fn written<'k>(
+        &'k self,
+        kernel: &Kernel,
+        given: &[(ValueId, Expr<'k>)],
+        names: &[Option<&str>],
+    ) -> (Vec<Expr<'k>>, Vec<Expr<'k>>) {
         let mut done: Vec<Option<Expr<'k>>> = vec![None; kernel.values.len()];
+        given.iter().rev().for_each(|(at, e)| done[at.index()] = Some(*e));
         for (i, value) in kernel.values.iter().enumerate() {
-            let id = ValueId(i as u32);
-            if let Some((_, e)) = given.iter().find(|(at, _)| *at == id) {
-                done[i] = Some(*e);
+            if done[i].is_some() {
                 continue;
             }
             if value.op.operands().any(|o| done[o.index()].is_none()) {
@@ -41,7 +58,9 @@ impl Builder {
                 Op::Select(c, a, b) => Some(self.select(at(c), at(a), at(b))),
                 Op::Clamp(a) => Some(at(a).clamp(lo, hi)),
                 Op::Wrap(a) => {
-                    Some(at(a).fit(QType::holding(lo.into(), hi.into(), value.frac), Overflow::Wrap))
+                    // Not `holding`: a signed field of one bit stays one.
+                    let (bits, signed) = (value.range.bits() as u8, value.range.signed());
+                    Some(at(a).fit(QType { bits, frac: value.frac, signed }, Overflow::Wrap))
                 }
                 Op::Table(a, n) => {
                     let table = &kernel.tables[n as usize];
@@ -51,7 +70,7 @@ impl Builder {
                     Some(self.table(at(a), value.frac, table.entries[from..from + count].to_vec()))
                 }
             };
-            if let (Some(e), Some((_, name))) = (done[i], kernel.names.iter().find(|(n, _)| *n == id)) {
+            if let (Some(e), Some(Some(name))) = (done[i], names.get(i)) {
                 let _ = e.named(name);
             }
         }

@@ -1,6 +1,6 @@
 //! What a kernel costs on a target: delay and area of each operation. Estimates; the recorded truth is Yosys'.
 
-use super::{Kernel, Op, Value};
+use super::{Kernel, Op, Stages, Value};
 use crate::block::Area;
 use crate::num::Rounding;
 use crate::target::Target;
@@ -30,6 +30,19 @@ impl Kernel {
     /// Estimated area of one copy, registers between pipeline stages not counted.
     pub fn area(&self, t: &Target) -> Area {
         self.values.iter().fold(Area::default(), |sum, v| sum + self.value_area(v, t))
+    }
+
+    /// Estimated area of a flat kernel as a module, scheduled for the target's own clock.
+    pub fn flat_area(&self, t: &Target) -> Area {
+        self.module_area(t, &self.flat_stages(t, t.budget_ps(t.clock_mhz), u32::MAX))
+    }
+
+    /// Estimated area of a flat kernel as a module: the logic, the registers between its stages and of its outputs, and the
+    /// handshake.
+    pub fn module_area(&self, t: &Target, stages: &Stages) -> Area {
+        let outputs: u32 = self.outputs.iter().map(|(p, _)| u32::from(p.format.bits)).sum();
+        let registers = stages.register_bits(self) as u32 + outputs + 2 * stages.count;
+        self.area(t) + Area { lut: 4, ff: registers, ..Area::default() }
     }
 
     fn value_area(&self, value: &Value, t: &Target) -> Area {

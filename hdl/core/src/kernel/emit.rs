@@ -110,16 +110,14 @@ pub fn emit(kernel: &Kernel, stages: &Stages) -> Text {
         outputs.push(port(&p.name, "", b, s));
     }
     let mut names = Vec::new();
+    let given = kernel.given_names();
     for (i, v) in kernel.values.iter().enumerate() {
         names.push(match v.op {
             Op::Input(n) => inputs[n as usize].name.clone(),
             Op::Param(n) => params[n as usize].name.clone(),
             Op::State(n) => states[n as usize].name.clone(),
             Op::Const => String::new(),
-            op => {
-                let given = kernel.names.iter().find(|(id, _)| id.index() == i);
-                taken.claim(given.map_or(default_name(op), |(_, name)| name))
-            }
+            op => taken.claim(given[i].unwrap_or(default_name(op))),
         });
     }
     let mut e = Emitter {
@@ -140,7 +138,7 @@ pub fn emit(kernel: &Kernel, stages: &Stages) -> Text {
     for (text, s) in next.iter_mut().zip(&kernel.states) {
         text.value = e.at(s.next, 0, s.port.format.bits.into());
     }
-    let until = e.last_read(last);
+    let until = stages.last_reads(kernel);
     let registers = e.registers(&until);
     let mut unused: Vec<String> = (0..kernel.values.len()).filter_map(|i| e.unused(i, until[i])).collect();
     unused.append(&mut e.extra_unused);
@@ -329,16 +327,6 @@ impl Emitter<'_> {
             }
         }
         list
-    }
-
-    /// The last stage that reads each value.
-    fn last_read(&self, last: u32) -> Vec<u32> {
-        let mut until = self.stages.of.clone();
-        for (i, v) in self.kernel.values.iter().enumerate() {
-            v.op.operands().for_each(|o| until[o.index()] = until[o.index()].max(self.stages.of[i]));
-        }
-        self.kernel.outputs.iter().for_each(|(_, id)| until[id.index()] = last);
-        until
     }
 
     /// Bits of value `i` that nothing reads in its last stage, as a slice.

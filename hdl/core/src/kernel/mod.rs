@@ -16,6 +16,7 @@ mod eval;
 mod expr;
 mod optimise;
 mod pipeline;
+mod retime;
 
 pub use build::Builder;
 pub use expr::Expr;
@@ -193,7 +194,7 @@ pub struct Param {
 }
 
 /// A lookup table.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Table {
     /// Argument of the first entry.
     pub lo: i64,
@@ -221,6 +222,13 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// Per value the first name that its author gave it.
+    pub(crate) fn given_names(&self) -> Vec<Option<&str>> {
+        let mut names = vec![None; self.values.len()];
+        self.names.iter().rev().for_each(|(id, name)| names[id.index()] = Some(name.as_str()));
+        names
+    }
+
     /// The value `id`.
     pub fn value(&self, id: ValueId) -> &Value {
         &self.values[id.index()]

@@ -3,6 +3,29 @@
 use super::{Kernel, Op, ValueId};
 
 impl Kernel {
+    /// Reads through values that only repeat another or shift one that was shifted already, and removes what is left unread.
+    ///
+    /// Afterwards an operation may combine values whose fractions differ: only the integers count. The last pass before
+    /// emission, therefore.
+    pub fn simplify(&mut self) {
+        for i in 0..self.values.len() {
+            let read = |id: ValueId| match self.value(id).op {
+                Op::Shl(a, 0) if self.value(a).range == self.value(id).range => a,
+                _ => id,
+            };
+            let op = map(self.values[i].op, read);
+            let op = match op {
+                Op::Shl(a, n) => match self.value(a).op {
+                    Op::Shl(b, m) if u32::from(n) + u32::from(m) < 64 => Op::Shl(b, n + m),
+                    _ => op,
+                },
+                _ => op,
+            };
+            self.values[i].op = op;
+        }
+        self.remove_dead();
+    }
+
     /// Removes values that no output or state needs, and inputs' and names' references to them.
     pub fn remove_dead(&mut self) {
         let mut live = vec![false; self.values.len()];
@@ -20,7 +43,7 @@ impl Kernel {
         for (i, value) in self.values.iter().enumerate().filter(|(i, _)| live[*i]) {
             new_id[i] = ValueId(kept.len() as u32);
             let mut value = *value;
-            value.op = rename(value.op, &new_id);
+            value.op = map(value.op, |id| new_id[id.index()]);
             kept.push(value);
         }
         self.values = kept;
@@ -31,8 +54,8 @@ impl Kernel {
     }
 }
 
-fn rename(op: Op, new_id: &[ValueId]) -> Op {
-    let n = |id: ValueId| new_id[id.index()];
+/// The same operation on other operands.
+fn map(op: Op, n: impl Fn(ValueId) -> ValueId) -> Op {
     match op {
         Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const => op,
         Op::Add(a, b) => Op::Add(n(a), n(b)),

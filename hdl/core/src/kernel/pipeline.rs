@@ -17,6 +17,24 @@ impl Stages {
     pub fn combinational(kernel: &Kernel) -> Self {
         Self { of: vec![0; kernel.values.len()], count: 1 }
     }
+
+    /// The last stage that reads each value; outputs are read in the last one.
+    pub(super) fn last_reads(&self, kernel: &Kernel) -> Vec<u32> {
+        let mut until = self.of.clone();
+        for (v, &stage) in kernel.values.iter().zip(&self.of) {
+            v.op.operands().for_each(|o| until[o.index()] = until[o.index()].max(stage));
+        }
+        kernel.outputs.iter().for_each(|(_, id)| until[id.index()] = self.count - 1);
+        until
+    }
+
+    /// Bits of all registers between stages.
+    pub fn register_bits(&self, kernel: &Kernel) -> u64 {
+        let bits =
+            kernel.values.iter().map(|v| if v.op == Op::Const { 0 } else { u64::from(v.range.bits()) });
+        let span = self.last_reads(kernel).into_iter().zip(&self.of).map(|(until, of)| u64::from(until - of));
+        bits.zip(span).map(|(bits, span)| bits * span).sum()
+    }
 }
 
 impl Kernel {

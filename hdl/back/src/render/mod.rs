@@ -1,10 +1,10 @@
 //! Rendering: a design as Verilog text. Tera prints; everything it prints is worked out here.
 
-use nervure_core::block::{Interface, hex};
+mod wrapper;
+
 use nervure_core::ident::comment;
+use nervure_core::kernel::Stages;
 use nervure_core::kernel::emit::{Text, emit, kind};
-use nervure_core::kernel::{Kernel, Stages};
-use nervure_core::num::counter_bits;
 use nervure_core::{Body, Design, Endpoint, Memory, Module, Registry, Stream, Target, Template};
 use serde_json::{Value, json};
 use tera::{Context, Tera};
@@ -29,6 +29,7 @@ pub fn render(design: &Design, registry: &Registry, target: &Target) -> Vec<File
         let r = Renderer { design, registry, target, module };
         match &module.body {
             Body::Kernel(kernel) => r.elementwise(kernel, &mut files),
+            Body::Flat(kernel) => r.flat(kernel, &mut files),
             Body::Template(template) => r.template(template, &mut files),
         }
     }
@@ -108,7 +109,8 @@ fn stream_ports(name: &str, bits: usize, input: bool) -> Vec<String> {
 impl Renderer<'_> {
     fn header(&self, what: &str) -> Vec<String> {
         let block = self.module.instance.block();
-        let readme = self.registry.get(block).map_or("", nervure_core::AnyBlock::readme);
+        let several = "# several layers in one pipeline";
+        let readme = self.registry.get(block).map_or(several, nervure_core::AnyBlock::readme);
         let title = readme.lines().next().unwrap_or_default().trim_start_matches("# ");
         let ports = self.module.instance.interface();
         let streams = |list: &[Stream]| list.iter().map(stream_text).collect::<Vec<_>>().join("; ");
@@ -194,120 +196,6 @@ impl Renderer<'_> {
         let context = json!({"module": module, "header": header, "ports": ports, "k": text});
         File { path: format!("rtl/{module}.v"), text: print(self.registry, "kernel.v", None, &context) }
     }
-
-    /// A kernel body: lanes, state memory, constants per element, and the pipeline's handshake.
-    ///
-    /// Where the block has several streams in, each feeds one input of the kernel, and a beat of every one makes a slot.
-    fn elementwise(&self, kernel: &Kernel, files: &mut Vec<File>) {
-        let stages = self.module.stages.as_ref().expect("lowering schedules kernels");
-        let text = emit(kernel, stages);
-        let ports = self.module.instance.interface();
-        let (x, y) = (&ports.inputs[0], &ports.outputs[0]);
-        assert!(
-            ports.inputs.iter().all(|s| s.lanes == x.lanes),
-            "the streams of a kernel have one beat each"
-        );
-        let (lanes, beats) = (x.lanes, x.beats());
-        let module = format!("{}_kernel", self.module.name);
-        let bits = |q: nervure_core::QType| q.bits as usize;
-        let state_bits: usize = kernel.states.iter().map(|s| bits(s.port.format)).sum();
-        let param_bits: usize = kernel.params.iter().map(|p| bits(p.port.format)).sum();
-        let words = |of: &dyn Fn(usize) -> Vec<(i64, usize)>| -> Vec<String> {
-            (0..beats)
-                .map(|beat| {
-                    let fields = (beat * lanes..(beat + 1) * lanes).flat_map(of);
-                    fields.fold(Bits::default(), Bits::push).hex()
-                })
-                .collect()
-        };
-        let params = words(&|e| {
-            kernel.params.iter().map(|p| (p.values[e % p.values.len()], bits(p.port.format))).collect()
-        });
-        let reset = words(&|_| kernel.states.iter().map(|s| (s.reset, bits(s.port.format))).collect());
-        let mut mem = serde_json::Map::new();
-        if param_bits > 0 && beats > 1 {
-            let memory = Memory::constant("param", lanes * param_bits, params.clone());
-            mem.insert("param".into(), self.memory(&memory, files));
-        }
-        let clocked = stages.count > 1;
-        let instances: Vec<Vec<[String; 2]>> =
-            (0..lanes).map(|lane| connections(&text, lane, clocked, ports, state_bits, param_bits)).collect();
-        let arrived = match &ports.inputs[..] {
-            [x] => format!("s_axis_{}_tvalid", x.name),
-            _ => "arrived".into(),
-        };
-        let inputs: Vec<Value> = (ports.inputs.iter())
-            .map(|s| {
-                let others: Vec<String> = (ports.inputs.iter().filter(|o| o.name != s.name))
-                    .map(|o| format!("s_axis_{}_tvalid", o.name))
-                    .collect();
-                json!({"name": s.name, "others": others})
-            })
-            .collect();
-        let inner = stages.count - 1;
-        let counted = state_bits > 0 || (param_bits > 0 && beats > 1);
-        let context = json!({
-            "module": self.module.name, "header": self.header(""), "ports": self.ports(),
-            "inputs": inputs, "arrived": arrived, "outputs": [y.name], "out_width": y.width(),
-            "lanes": lanes, "beats": beats, "beat_bits": counter_bits(beats), "stages": stages.count, "inner": inner,
-            "counted": counted, "state_width": lanes * state_bits, "param_width": lanes * param_bits,
-            "state_reset": reset[0], "param_word": params[0], "mem": mem,
-            "kernel_module": module, "instances": instances,
-        });
-        let wrapper = print(self.registry, "elementwise.v", None, &context);
-        files.push(File { path: format!("rtl/{}.v", self.module.name), text: wrapper });
-        files.push(self.kernel(&module, &text, "one element of "));
-    }
-}
-
-/// Bits gathered from fields, first field lowest.
-#[derive(Default)]
-struct Bits(Vec<i64>);
-
-impl Bits {
-    fn push(mut self, (value, bits): (i64, usize)) -> Self {
-        self.0.extend((0..bits).map(|b| value >> b & 1));
-        self
-    }
-
-    fn hex(&self) -> String {
-        hex(&self.0, 1)
-    }
-}
-
-/// `name[hi:lo]`, or `name[lo]` for one bit.
-fn part(name: &str, lo: usize, bits: usize) -> String {
-    if bits == 1 { format!("{name}[{lo}]") } else { format!("{name}[{}:{lo}]", lo + bits - 1) }
-}
-
-fn connections(
-    text: &Text,
-    lane: usize,
-    clocked: bool,
-    ports: &Interface,
-    state_bits: usize,
-    param_bits: usize,
-) -> Vec<[String; 2]> {
-    let mut list = Vec::new();
-    if clocked {
-        list.extend([["clk".into(), "clk".into()], ["en".into(), "en".into()]]);
-    }
-    let mut fields = |ports: &[nervure_core::kernel::emit::PortText], net: &str, stride: usize| {
-        let mut at = lane * stride;
-        for p in ports {
-            list.push([p.name.clone(), part(net, at, p.bits as usize)]);
-            at += p.bits as usize;
-        }
-    };
-    for (s, input) in ports.inputs.iter().zip(&text.inputs) {
-        let net = format!("s_axis_{}_tdata", s.name);
-        fields(std::slice::from_ref(input), &net, s.tensor.format.bits as usize);
-    }
-    fields(&text.params, "param", param_bits);
-    fields(&text.states, "state", state_bits);
-    fields(&text.next, "state_next", state_bits);
-    fields(&text.outputs, "result", ports.outputs[0].tensor.format.bits as usize);
-    list
 }
 
 fn top(design: &Design, registry: &Registry) -> File {
