@@ -7,12 +7,18 @@
 //! Deliberately absent: floating point, hardware, clocks. The search counts work, not seconds, so that the same question
 //! has the same answer on every machine and with any number of threads.
 
+mod assemble;
+mod block;
 mod digits;
 mod draft;
+mod factor;
+mod gains;
 mod interval;
+mod lanes;
 mod matrix;
 mod pairs;
 mod random;
+mod reach;
 mod search;
 mod solution;
 mod table;

@@ -1,0 +1,406 @@
+//! All the products of a few inputs at once: the vectors of weights that the outputs need, by few adders.
+//!
+//! A few inputs (a *block*) and one output make a vector of weights. Nodes are odd vectors, at first the units. A vector
+//! is *in reach* when one adder makes it from two nodes; a target *wants* a vector when that and one node make the target.
+//! Targets in reach are made at once. Else the vector in reach that most targets want becomes a node: one adder brings
+//! all of these into reach. Both sets are kept as nodes come and targets go, in one hash table.
+//!
+//! While targets are further away, each has a sum of terms, at first canonical digits, and the pair of terms that occurs
+//! most often competes; new nodes shorten the sums.
+//!
+//! Source: Voronenko and Püschel, ACM Trans. Algorithms 3(2), 2007 (sets and distances of multiple constant
+//! multiplication, `H_cub`); Kumm, Hardieck, Zipf, IEEE Trans. Computers 66(12), 2017 (the same for matrices). That
+//! blocks of a few inputs are solved this way is ours, and so is the table.
+
+use crate::digits::canonical;
+use crate::lanes::{Lanes, Packed};
+use crate::random::Random;
+use crate::reach::{Entry, Reach};
+
+/// A node of a block, times a power of two, perhaps negated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Part {
+    pub(crate) node: u16,
+    pub(crate) shift: u8,
+    pub(crate) negative: bool,
+}
+
+/// A node of a block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BlockNode {
+    pub(crate) value: Packed,
+    /// What it is the sum of; nothing for a unit.
+    pub(crate) parts: Option<[Part; 2]>,
+    doublings: u8,
+    depth: u8,
+}
+
+/// A finished block.
+#[derive(Debug, Clone)]
+pub(crate) struct Block {
+    pub(crate) nodes: Vec<BlockNode>,
+    /// For each output the terms that add up to its vector.
+    pub(crate) sums: Vec<Vec<Part>>,
+    /// Adders: nodes, and those that the sums need for more than one term.
+    pub(crate) adders: usize,
+    pub(crate) work: u64,
+}
+
+struct Target {
+    value: Packed,
+    done: bool,
+    /// Upper bound of the number of terms; two when it is in reach, three when it wants something in reach.
+    terms: usize,
+    sum: Vec<Part>,
+}
+
+struct Making<'r> {
+    lanes: Lanes,
+    levels: u8,
+    nodes: Vec<BlockNode>,
+    targets: Vec<Target>,
+    table: Reach,
+    /// Targets in reach.
+    ready: Vec<u16>,
+    /// Vectors in reach by the number of targets that want them; an old number is noticed when it is looked at.
+    wanted: Vec<Vec<Packed>>,
+    random: &'r mut Random,
+    work: u64,
+}
+
+/// The block of these `columns` (for each output its weights, below `2^bits` in magnitude), no node deeper than `levels`.
+pub(crate) fn make(columns: &[Vec<i64>], lanes: Lanes, levels: u8, random: &mut Random) -> Block {
+    let inputs = columns.first().map_or(0, Vec::len);
+    let mut making = Making {
+        lanes,
+        levels,
+        nodes: Vec::new(),
+        targets: Vec::new(),
+        table: Reach::new(columns.len() * 256),
+        ready: Vec::new(),
+        wanted: Vec::new(),
+        random,
+        work: 0,
+    };
+    let needs: Vec<Option<(Packed, u8, bool)>> = columns
+        .iter()
+        .map(|column| {
+            let x = lanes.pack(column.iter().copied());
+            (x != 0).then(|| lanes.normal(x))
+        })
+        .collect();
+    for i in 0..inputs {
+        let unit = lanes.pack((0..inputs).map(|l| i64::from(l == i)));
+        making.insert(unit, None, 0);
+    }
+    for (value, ..) in needs.iter().flatten() {
+        making.aim(*value);
+    }
+    making.run();
+    making.finish(&needs)
+}
+
+impl Making<'_> {
+    /// Makes `value` a target, unless it is one or is a node.
+    fn aim(&mut self, value: Packed) {
+        let entry = self.table.entry(value);
+        if entry.node != 0 || entry.target != 0 {
+            return;
+        }
+        self.targets.push(Target { value, done: false, terms: usize::MAX, sum: Vec::new() });
+        entry.target = self.targets.len() as u16;
+        if entry.reach != 0 && entry.reach - 1 <= self.levels {
+            self.ready.push(entry.target - 1);
+        }
+        let mut sum = Vec::new();
+        for (lane, w) in self.lanes.unpack(value).enumerate() {
+            let (plus, minus) = canonical(w);
+            let digits = (0..64u8).filter(|n| (plus | minus) >> n & 1 == 1);
+            sum.extend(digits.map(|shift| Part { node: lane as u16, shift, negative: minus >> shift & 1 == 1 }));
+        }
+        let t = self.targets.len() - 1;
+        self.targets[t].terms = sum.len();
+        self.targets[t].sum = sum;
+        for n in 0..self.nodes.len() {
+            self.want(t, n);
+        }
+    }
+
+    fn run(&mut self) {
+        loop {
+            while let Some(t) = self.ready.pop() {
+                let target = &self.targets[t as usize];
+                if !target.done {
+                    let value = target.value;
+                    self.realise(value);
+                }
+            }
+            if self.targets.iter().all(|t| t.done) {
+                return;
+            }
+            let pair = self.best_pair();
+            let least = pair.map_or(1, |(_, count)| count);
+            let dbg = std::env::var("DBG").is_ok();
+            if let Some(value) = self.most_wanted(least) {
+                if dbg { let e=self.table.get(value); eprintln!("W {} nodes {} left {} hist {:?}", e.wants, self.nodes.len(), self.targets.iter().filter(|t| !t.done).count(), (2..12).map(|k| self.targets.iter().filter(|t| !t.done && t.terms==k).count()).collect::<Vec<_>>()); }
+                self.realise(value);
+            } else if let Some((value, _)) = pair {
+                if dbg { let e=pair.unwrap().1; eprintln!("P {} nodes {} left {} hist {:?}", e, self.nodes.len(), self.targets.iter().filter(|t| !t.done).count(), (2..12).map(|k| self.targets.iter().filter(|t| !t.done && t.terms==k).count()).collect::<Vec<_>>()); }
+                self.realise(value);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// The vector in reach that most targets want, if these are at least `least`.
+    fn most_wanted(&mut self, least: usize) -> Option<Packed> {
+        while self.wanted.len() > least.max(1) {
+            let n = self.wanted.len() - 1;
+            while !self.wanted[n].is_empty() {
+                let at = self.random.below(self.wanted[n].len());
+                let value = self.wanted[n].swap_remove(at);
+                self.work += 1;
+                let entry = self.table.get(value);
+                let count = entry.wants as usize;
+                if entry.node != 0 || entry.target != 0 || count == 0 {
+                    continue;
+                }
+                if count == n {
+                    return Some(value);
+                }
+                self.wanted[count.min(n)].push(value);
+            }
+            self.wanted.pop();
+        }
+        None
+    }
+
+    /// The pair of terms that occurs most often in sums of four and more terms.
+    fn best_pair(&mut self) -> Option<(Packed, usize)> {
+        let mut all = Vec::new();
+        for target in self.targets.iter().filter(|t| !t.done && t.terms > 3) {
+            for (i, a) in target.sum.iter().enumerate() {
+                for b in &target.sum[..i] {
+                    let deep = 1 + self.nodes[a.node as usize].depth.max(self.nodes[b.node as usize].depth);
+                    if deep >= self.levels {
+                        continue;
+                    }
+                    let x = self.value(*a) + self.value(*b);
+                    let shift = a.shift.min(b.shift);
+                    if x != 0 && self.lanes.holds(x >> shift) && self.lanes.halvings(x) == shift.into() {
+                        all.push((x >> shift).abs());
+                    }
+                }
+            }
+        }
+        self.work += all.len() as u64;
+        all.sort_unstable();
+        let mut best: Option<(Packed, usize)> = None;
+        let mut ties = 0;
+        for run in all.chunk_by(|a, b| a == b) {
+            let entry = self.table.get(run[0]);
+            if entry.node != 0 {
+                continue;
+            }
+            let count = run.len() + entry.wants as usize;
+            let better = best.is_none_or(|(_, most)| count > most);
+            ties = if better { 1 } else { ties + usize::from(best.is_some_and(|(_, most)| count == most)) };
+            let tie = best.is_some_and(|(_, most)| count == most) && self.random.below(ties) == 0;
+            if better || tie {
+                best = Some((run[0], count));
+            }
+        }
+        best
+    }
+
+    fn value(&self, part: Part) -> Packed {
+        let x = self.nodes[part.node as usize].value << part.shift;
+        if part.negative { -x } else { x }
+    }
+
+    /// Makes a node of `value`, which is in reach, at the least depth.
+    fn realise(&mut self, value: Packed) {
+        let mut best: Option<(u8, u8, [Part; 2])> = None;
+        for n in 0..self.nodes.len() {
+            let node = self.nodes[n];
+            self.work += u64::from(node.doublings);
+            for shift in 0..=node.doublings {
+                for negative in [false, true] {
+                    let x = node.value << shift;
+                    let rest = if negative { value + x } else { value - x };
+                    if rest == 0 || !self.lanes.holds(rest) {
+                        continue;
+                    }
+                    let (other, up, minus) = self.lanes.normal(rest);
+                    let entry = self.table.get(other);
+                    if entry.node == 0 {
+                        continue;
+                    }
+                    let depth = 1 + node.depth.max(self.nodes[entry.node as usize - 1].depth);
+                    let parts = [
+                        Part { node: n as u16, shift, negative },
+                        Part { node: entry.node - 1, shift: up, negative: minus },
+                    ];
+                    if best.is_none_or(|b| (depth, shift + up) < (b.0, b.1)) {
+                        best = Some((depth, shift + up, parts));
+                    }
+                }
+            }
+        }
+        let (depth, _, parts) = best.expect("the vector is in reach");
+        self.insert(value, Some(parts), depth);
+    }
+
+    fn insert(&mut self, value: Packed, parts: Option<[Part; 2]>, depth: u8) {
+        let n = self.nodes.len();
+        self.nodes.push(BlockNode { value, parts, doublings: self.lanes.doublings(value), depth });
+        let entry = self.table.entry(value);
+        entry.node = n as u16 + 1;
+        let target = entry.target;
+        if target != 0 {
+            self.targets[target as usize - 1].done = true;
+            self.forget(target as usize - 1);
+        }
+        self.extend_reach(n);
+        for t in 0..self.targets.len() {
+            if !self.targets[t].done {
+                if self.targets[t].terms > 3 {
+                    self.shorten(t, n);
+                }
+                self.want(t, n);
+            }
+        }
+    }
+
+    /// Everything that one adder makes of node `n` and any node.
+    fn extend_reach(&mut self, n: usize) {
+        let new = self.nodes[n];
+        for m in 0..=n {
+            let old = self.nodes[m];
+            let depth = 1 + new.depth.max(old.depth);
+            if depth > self.levels {
+                continue;
+            }
+            self.work += 2 * u64::from(new.doublings + old.doublings);
+            for shift in 0..=old.doublings {
+                self.reach(new.value + (old.value << shift), depth);
+                self.reach(new.value - (old.value << shift), depth);
+            }
+            for shift in 1..=new.doublings {
+                self.reach((new.value << shift) + old.value, depth);
+                self.reach((new.value << shift) - old.value, depth);
+            }
+        }
+    }
+
+    fn reach(&mut self, x: Packed, depth: u8) {
+        if x == 0 || !self.lanes.holds(x) || self.lanes.halvings(x) != 0 {
+            return;
+        }
+        let value = x.abs();
+        let entry = self.table.entry(value);
+        if entry.reach != 0 && entry.reach <= depth + 1 {
+            return;
+        }
+        entry.reach = depth + 1;
+        if entry.node == 0 && entry.target != 0 {
+            self.ready.push(entry.target - 1);
+        } else if entry.wants != 0 && depth < self.levels {
+            let wants = entry.wants;
+            self.offer(value, wants);
+        }
+    }
+
+    fn offer(&mut self, value: Packed, wants: u16) {
+        let n = wants as usize;
+        if self.wanted.len() <= n {
+            self.wanted.resize(n + 1, Vec::new());
+        }
+        self.wanted[n].push(value);
+    }
+
+    /// The vectors that target `t` wants because of node `n`.
+    fn wishes(&self, t: usize, n: usize) -> impl Iterator<Item = Packed> + use<> {
+        let (target, node, lanes) = (self.targets[t].value, self.nodes[n], self.lanes);
+        let usable = node.depth < self.levels;
+        let shifts = if usable { 0..node.doublings + 1 } else { 0..0 };
+        shifts.flat_map(move |shift| {
+            let x = node.value << shift;
+            [target + x, target - x].into_iter().filter(move |x| *x != 0 && lanes.holds(*x))
+        })
+        .map(move |x| lanes.normal(x).0)
+    }
+
+    fn want(&mut self, t: usize, n: usize) {
+        for value in self.wishes(t, n) {
+            self.work += 1;
+            let entry = self.table.entry(value);
+            entry.wants += 1;
+            let Entry { wants, reach, .. } = *entry;
+            if reach != 0 && reach <= self.levels {
+                self.targets[t].terms = self.targets[t].terms.min(3);
+                self.offer(value, wants);
+            }
+        }
+    }
+
+    /// Takes back all that target `t` wants.
+    fn forget(&mut self, t: usize) {
+        for n in 0..self.nodes.len() - 1 {
+            for value in self.wishes(t, n) {
+                self.work += 1;
+                self.table.entry(value).wants -= 1;
+            }
+        }
+    }
+
+    /// A shorter sum for target `t` by the new node `n`: the node and canonical digits of what is left, or the node in
+    /// place of two terms.
+    fn shorten(&mut self, t: usize, n: usize) {
+        let node = self.nodes[n];
+        let kraft = |making: &Self, sum: &[Part]| -> u64 {
+            sum.iter().map(|p| 1u64 << making.nodes[p.node as usize].depth).sum()
+        };
+        let limit = (1u64 << self.levels).max(kraft(self, &self.targets[t].sum));
+        loop {
+            let sum = &self.targets[t].sum;
+            let found = sum.iter().enumerate().find_map(|(i, a)| {
+                sum[..i].iter().enumerate().find_map(|(j, b)| {
+                    let x = self.value(*a) + self.value(*b);
+                    let shift = a.shift.min(b.shift);
+                    (x.abs() == node.value << shift).then_some((i, j, shift, x < 0))
+                })
+            });
+            let Some((i, j, shift, negative)) = found else { break };
+            let mut next = sum.clone();
+            next.swap_remove(i);
+            next.swap_remove(j);
+            next.push(Part { node: n as u16, shift, negative });
+            if kraft(self, &next) > limit {
+                break;
+            }
+            self.targets[t].terms = self.targets[t].terms.min(next.len());
+            self.targets[t].sum = next;
+        }
+    }
+
+    fn finish(self, needs: &[Option<(Packed, u8, bool)>]) -> Block {
+        let inputs = self.nodes.iter().filter(|n| n.parts.is_none()).count();
+        let mut adders = self.nodes.len() - inputs;
+        let mut sums = Vec::new();
+        for need in needs {
+            let Some((value, shift, negative)) = *need else {
+                sums.push(Vec::new());
+                continue;
+            };
+            let entry = self.table.get(value);
+            let whole = [Part { node: entry.node.wrapping_sub(1), shift: 0, negative: false }];
+            let sum = if entry.node == 0 { &self.targets[entry.target as usize - 1].sum[..] } else { &whole };
+            adders += sum.len() - 1;
+            let moved = |p: &Part| Part { shift: p.shift + shift, negative: p.negative != negative, ..*p };
+            sums.push(sum.iter().map(moved).collect());
+        }
+        Block { nodes: self.nodes, sums, adders, work: self.work }
+    }
+}
