@@ -69,7 +69,7 @@ struct Making<'r> {
 }
 
 /// The block of these `columns` (for each output its weights, below `2^bits` in magnitude), no node deeper than `levels`.
-pub(crate) fn make(columns: &[Vec<i64>], lanes: Lanes, levels: u8, random: &mut Random) -> Block {
+pub(crate) fn make(columns: &[Vec<i64>], extra: &[Packed], lanes: Lanes, levels: u8, random: &mut Random) -> Block {
     let inputs = columns.first().map_or(0, Vec::len);
     let mut making = Making {
         lanes,
@@ -94,6 +94,9 @@ pub(crate) fn make(columns: &[Vec<i64>], lanes: Lanes, levels: u8, random: &mut 
         making.insert(unit, None, 0);
     }
     for (value, ..) in needs.iter().flatten() {
+        making.aim(*value);
+    }
+    for value in extra {
         making.aim(*value);
     }
     making.run();
@@ -140,12 +143,9 @@ impl Making<'_> {
             }
             let pair = self.best_pair();
             let least = pair.map_or(1, |(_, count)| count);
-            let dbg = std::env::var("DBG").is_ok();
             if let Some(value) = self.most_wanted(least) {
-                if dbg { let e=self.table.get(value); eprintln!("W {} nodes {} left {} hist {:?}", e.wants, self.nodes.len(), self.targets.iter().filter(|t| !t.done).count(), (2..12).map(|k| self.targets.iter().filter(|t| !t.done && t.terms==k).count()).collect::<Vec<_>>()); }
                 self.realise(value);
             } else if let Some((value, _)) = pair {
-                if dbg { let e=pair.unwrap().1; eprintln!("P {} nodes {} left {} hist {:?}", e, self.nodes.len(), self.targets.iter().filter(|t| !t.done).count(), (2..12).map(|k| self.targets.iter().filter(|t| !t.done && t.terms==k).count()).collect::<Vec<_>>()); }
                 self.realise(value);
             } else {
                 return;
@@ -386,9 +386,8 @@ impl Making<'_> {
     }
 
     fn finish(self, needs: &[Option<(Packed, u8, bool)>]) -> Block {
-        let inputs = self.nodes.iter().filter(|n| n.parts.is_none()).count();
-        let mut adders = self.nodes.len() - inputs;
         let mut sums = Vec::new();
+        let mut live = vec![false; self.nodes.len()];
         for need in needs {
             let Some((value, shift, negative)) = *need else {
                 sums.push(Vec::new());
@@ -397,10 +396,49 @@ impl Making<'_> {
             let entry = self.table.get(value);
             let whole = [Part { node: entry.node.wrapping_sub(1), shift: 0, negative: false }];
             let sum = if entry.node == 0 { &self.targets[entry.target as usize - 1].sum[..] } else { &whole };
-            adders += sum.len() - 1;
+            sum.iter().for_each(|p| live[p.node as usize] = true);
             let moved = |p: &Part| Part { shift: p.shift + shift, negative: p.negative != negative, ..*p };
             sums.push(sum.iter().map(moved).collect());
         }
-        Block { nodes: self.nodes, sums, adders, work: self.work }
+        for (n, node) in self.nodes.iter().enumerate().rev() {
+            if live[n] {
+                node.parts.iter().flatten().for_each(|p| live[p.node as usize] = true);
+            }
+        }
+        let mut block = Block { nodes: Vec::new(), sums, adders: 0, work: self.work };
+        let mut name = vec![0; self.nodes.len()];
+        for (n, node) in self.nodes.iter().enumerate() {
+            if live[n] || node.parts.is_none() {
+                name[n] = block.nodes.len() as u16;
+                let rename = |p: Part| Part { node: name[p.node as usize], ..p };
+                block.nodes.push(BlockNode { parts: node.parts.map(|p| p.map(rename)), ..*node });
+                block.adders += usize::from(node.parts.is_some());
+            }
+        }
+        for sum in &mut block.sums {
+            sum.iter_mut().for_each(|p| p.node = name[p.node as usize]);
+        }
+        // Equal sums count once: only the first of them is new.
+        let mut longer: Vec<&Vec<Part>> = block.sums.iter().filter(|s| s.len() > 1).collect();
+        longer.sort();
+        longer.dedup();
+        block.adders += longer.iter().map(|s| s.len() - 1).sum::<usize>();
+        block
     }
+}
+
+/// A better block, perhaps: some nodes that are no targets are dropped, the others aimed at, and the rest found anew.
+pub(crate) fn remake(block: &Block, columns: &[Vec<i64>], lanes: Lanes, levels: u8, random: &mut Random) -> Block {
+    let used = |n: usize| block.sums.iter().any(|s| s.len() == 1 && s[0].node as usize == n);
+    let mut helpers: Vec<Packed> = (0..block.nodes.len())
+        .filter(|n| block.nodes[*n].parts.is_some() && !used(*n))
+        .map(|n| block.nodes[n].value)
+        .collect();
+    for _ in 0..=random.below(3) {
+        if !helpers.is_empty() {
+            let at = random.below(helpers.len());
+            helpers.swap_remove(at);
+        }
+    }
+    make(columns, &helpers, lanes, levels, random)
 }

@@ -1,20 +1,30 @@
 //! Canonical signed digits: no two neighbours differ from zero, and no other signed-digit form has fewer that do.
 //!
+//! Values are below `2^61` in magnitude, so that three times as much is still an integer of 64 bits.
+//!
 //! Source: Reitwiesner, Binary arithmetic, Advances in Computers 1, 1960.
 
 /// The powers of two that are added, and those that are subtracted.
 pub(crate) const fn canonical(v: i64) -> (u64, u64) {
-    let v = v as i128;
     let tripled = 3 * v;
     let differ = v ^ tripled;
     // A bit of 3v that differs from that of v marks a digit one place below; it is added where 3v has the bit.
-    (((differ & tripled) >> 1) as u64, ((differ & v) >> 1) as u64)
+    ((differ & tripled) as u64 >> 1, (differ & v) as u64 >> 1)
 }
 
 /// How many digits differ from zero.
 pub(crate) const fn weight(v: i64) -> u32 {
-    let (plus, minus) = canonical(v);
-    plus.count_ones() + minus.count_ones()
+    const SMALL: [u8; 1 << 12] = {
+        let mut table = [0; 1 << 12];
+        let mut v = 0;
+        while v < table.len() {
+            table[v] = (v ^ (3 * v)).count_ones() as u8;
+            v += 1;
+        }
+        table
+    };
+    let v = v.unsigned_abs();
+    if v < 1 << 12 { SMALL[v as usize] as u32 } else { (v ^ (3 * v)).count_ones() }
 }
 
 #[cfg(test)]
@@ -23,7 +33,7 @@ mod tests {
 
     #[test]
     fn digits_add_up_and_have_no_neighbours() {
-        for v in (-3000..3000).chain([i64::MAX >> 2, -(i64::MAX >> 2), 0x5555_5555_5555]) {
+        for v in (-3000..3000).chain([i64::MAX >> 3, -(i64::MAX >> 3), 0x5555_5555_5555]) {
             let (plus, minus) = canonical(v);
             assert_eq!(i128::from(plus) - i128::from(minus), v.into(), "{v}");
             let all = plus | minus;

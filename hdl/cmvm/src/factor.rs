@@ -93,6 +93,7 @@ impl Factor {
                 used: (0..lines).map(|l| l < used).collect(),
             }
         };
+        let bits = weights.iter().flatten().map(|w| 64 - w.unsigned_abs().leading_zeros()).max().unwrap_or(0);
         let mut factor = Self {
             sides: [side(0, rows), side(1, columns)],
             depth: vec![0; capacity[0]],
@@ -100,7 +101,7 @@ impl Factor {
             slots: vec![0; capacity[1]],
             parts: Vec::new(),
             digits: 0,
-            table: GainTable::new(0),
+            table: GainTable::new(bits),
             buckets: Vec::new(),
             work: 0,
         };
@@ -209,6 +210,15 @@ impl Factor {
             while !self.buckets[n].is_empty() {
                 let at = random.below(self.buckets[n].len());
                 let (side, a, b) = self.buckets[n].swap_remove(at);
+                let index = pair(a.into(), b.into());
+                let most = self.sides[side as usize].gains[index].iter().fold(0, |m, g| m.max(*g));
+                if (most as usize) < n {
+                    self.sides[side as usize].top[index] = most;
+                    if most >= 2 {
+                        self.buckets[most as usize].push((side, a, b));
+                    }
+                    continue;
+                }
                 let found = self.best_part(side.into(), a.into(), b.into(), random);
                 let saved = found.as_ref().map_or(0, |(_, saved)| *saved);
                 if saved as usize >= n {
@@ -216,7 +226,7 @@ impl Factor {
                     self.buckets[n].push((side, a, b));
                     return found.map(|(part, _)| part);
                 }
-                self.sides[side as usize].top[pair(a.into(), b.into())] = saved;
+                self.sides[side as usize].top[index] = saved;
                 if saved >= 2 {
                     self.buckets[saved as usize].push((side, a, b));
                 }

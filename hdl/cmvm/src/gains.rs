@@ -72,30 +72,68 @@ impl Relation {
 pub(crate) struct GainTable {
     keys: Vec<(i64, i64)>,
     gains: Vec<Gains>,
-    relations: usize,
 }
 
 impl GainTable {
-    const SIZE: usize = 1 << 13;
-
-    /// For coefficients of `bits` bits.
+    /// For a matrix with coefficients of `bits` bits.
     pub(crate) fn new(bits: u32) -> Self {
-        let relations = 2 * (REACH + 1 + REACH).min(RELATIONS / 2);
-        let _ = bits;
-        Self { keys: vec![(0, 0); Self::SIZE], gains: vec![[0; RELATIONS]; Self::SIZE], relations }
+        let size = 1 << (2 * bits + 2).min(16);
+        Self { keys: vec![(0, 0); size], gains: vec![[0; RELATIONS]; size] }
     }
 
     /// The gains of `a` and `b`, neither zero.
     pub(crate) fn of(&mut self, a: i64, b: i64) -> &Gains {
         let mixed = (a as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (b as u64).wrapping_mul(0xd1b5_4a32_d192_ed03);
-        let at = (mixed >> 40) as usize % Self::SIZE;
+        let at = (mixed >> 32) as usize & (self.keys.len() - 1);
         if self.keys[at] != (a, b) {
             self.keys[at] = (a, b);
-            let gains = &mut self.gains[at];
-            for (k, gain) in gains.iter_mut().enumerate().take(self.relations) {
-                *gain = Relation::new(k).part(a, b).1;
-            }
+            fill(&mut self.gains[at], a, b);
         }
         &self.gains[at]
+    }
+}
+
+fn fill(gains: &mut Gains, a: i64, b: i64) {
+    let (wa, wb) = (weight(a) as i16, weight(b) as i16);
+    let ((ap, am), (bp, bm)) = (canonical(a), canonical(b));
+    for distance in 0..=2 * REACH {
+        let Relation { s, t, .. } = Relation::new(2 * distance);
+        let (ap, am, bp, bm) = (ap >> s, am >> s, bp >> t, bm >> t);
+        let (same, other) = ((ap & bp) | (am & bm), (ap & bm) | (am & bp));
+        let (mut plus, mut minus) = (same.count_ones() as i16, other.count_ones() as i16);
+        if s == 0 {
+            plus = plus.max(wb - weight(b - (a << t)) as i16);
+            minus = minus.max(wb - weight(b + (a << t)) as i16);
+        }
+        if t == 0 {
+            plus = plus.max(wa - weight(a - (b << s)) as i16);
+            minus = minus.max(wa - weight(a + (b << s)) as i16);
+        }
+        gains[2 * distance] = plus;
+        gains[2 * distance + 1] = minus;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gains_are_digits_that_the_part_saves() {
+        for a in (-70i64..70).filter(|a| *a != 0) {
+            for b in (-70i64..70).filter(|b| *b != 0) {
+                let mut gains = [0; RELATIONS];
+                fill(&mut gains, a, b);
+                for k in 0..2 * (2 * REACH + 1) {
+                    let relation = Relation::new(k);
+                    let (c, saved) = relation.part(a, b);
+                    assert_eq!(gains[k], saved, "{a} {b} {relation:?}");
+                    let (ra, rb) = relation.rest(a, b, c);
+                    let digits = |list: &[i64]| list.iter().map(|v| weight(*v) as i16).sum::<i16>();
+                    assert_eq!(saved, digits(&[a, b]) - digits(&[ra, rb, c]), "{a} {b} {relation:?} {c}");
+                    assert_eq!(relation.whole(ra, rb, c), (a, b));
+                }
+            }
+        }
     }
 }

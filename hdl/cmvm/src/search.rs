@@ -52,7 +52,7 @@ pub fn solve(matrix: &Matrix, options: &Options) -> Solution {
         let n = matrix.inputs().len();
         let most = (0..matrix.outputs()).flat_map(|j| matrix.column(j)).map(i64::abs).max().unwrap();
         let bits = 64 - most.leading_zeros() + 1;
-        let mut order: Vec<usize> = (0..n).collect(); random.shuffle(&mut order);
+        let mut order: Vec<usize> = (0..n).collect(); if options.seed>0 {random.shuffle(&mut order)};
         let groups: Vec<Vec<usize>> = order.chunks(k).map(<[_]>::to_vec).collect();
         let lv = levels - groups.len().next_power_of_two().trailing_zeros();
         let mut work = 0;
@@ -60,7 +60,12 @@ pub fn solve(matrix: &Matrix, options: &Options) -> Solution {
         let blocks: Vec<crate::block::Block> = groups.iter().map(|g| {
             let lanes = crate::lanes::Lanes::new(g.len() as u32, bits).unwrap();
             let cols: Vec<Vec<i64>> = (0..matrix.outputs()).map(|j| g.iter().map(|i| matrix.weight(*i, j)).collect()).collect();
-            let b = crate::block::make(&cols, lanes, lv as u8, &mut random);
+            let mut b = crate::block::make(&cols, &[], lanes, lv as u8, &mut random);
+            for _ in 0..std::env::var("L").map_or(0, |l| l.parse().unwrap()) {
+                work += b.work;
+                let c = crate::block::remake(&b, &cols, lanes, lv as u8, &mut random);
+                if c.adders <= b.adders { b = c; }
+            }
             work += b.work; nodes += b.adders;
             b
         }).collect();
