@@ -15,7 +15,7 @@
 use crate::digits::canonical;
 use crate::lanes::{Lanes, Packed};
 use crate::random::Random;
-use crate::reach::{Entry, Reach};
+use crate::reach::Reach;
 
 /// A node of a block, times a power of two, perhaps negated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +59,7 @@ struct Making<'r> {
     levels: u8,
     nodes: Vec<BlockNode>,
     targets: Vec<Target>,
-    table: Reach,
+    table: &'r mut Reach,
     /// Targets in reach.
     ready: Vec<u16>,
     /// Vectors in reach by the number of targets that want them; an old number is noticed when it is looked at.
@@ -69,14 +69,15 @@ struct Making<'r> {
 }
 
 /// The block of these `columns` (for each output its weights, below `2^bits` in magnitude), no node deeper than `levels`.
-pub(crate) fn make(columns: &[Vec<i64>], extra: &[Packed], lanes: Lanes, levels: u8, random: &mut Random) -> Block {
+pub(crate) fn make(columns: &[Vec<i64>], extra: &[Packed], lanes: Lanes, levels: u8, (table, random): (&mut Reach, &mut Random)) -> Block {
+    table.clear();
     let inputs = columns.first().map_or(0, Vec::len);
     let mut making = Making {
         lanes,
         levels,
         nodes: Vec::new(),
         targets: Vec::new(),
-        table: Reach::new(columns.len() * 256),
+        table,
         ready: Vec::new(),
         wanted: Vec::new(),
         random,
@@ -107,13 +108,14 @@ impl Making<'_> {
     /// Makes `value` a target, unless it is one or is a node.
     fn aim(&mut self, value: Packed) {
         let entry = self.table.entry(value);
-        if entry.node != 0 || entry.target != 0 {
+        if entry.node().is_some() || entry.target().is_some() {
             return;
         }
+        let t = self.targets.len();
         self.targets.push(Target { value, done: false, terms: usize::MAX, sum: Vec::new() });
-        entry.target = self.targets.len() as u16;
-        if entry.reach != 0 && entry.reach - 1 <= self.levels {
-            self.ready.push(entry.target - 1);
+        entry.set_target(t);
+        if entry.reach().is_some() {
+            self.ready.push(t as u16);
         }
         let mut sum = Vec::new();
         for (lane, w) in self.lanes.unpack(value).enumerate() {
@@ -121,7 +123,6 @@ impl Making<'_> {
             let digits = (0..64u8).filter(|n| (plus | minus) >> n & 1 == 1);
             sum.extend(digits.map(|shift| Part { node: lane as u16, shift, negative: minus >> shift & 1 == 1 }));
         }
-        let t = self.targets.len() - 1;
         self.targets[t].terms = sum.len();
         self.targets[t].sum = sum;
         for n in 0..self.nodes.len() {
@@ -162,8 +163,8 @@ impl Making<'_> {
                 let value = self.wanted[n].swap_remove(at);
                 self.work += 1;
                 let entry = self.table.get(value);
-                let count = entry.wants as usize;
-                if entry.node != 0 || entry.target != 0 || count == 0 {
+                let count = entry.wants() as usize;
+                if entry.node().is_some() || entry.target().is_some() || count == 0 {
                     continue;
                 }
                 if count == n {
@@ -188,7 +189,7 @@ impl Making<'_> {
                     }
                     let x = self.value(*a) + self.value(*b);
                     let shift = a.shift.min(b.shift);
-                    if x != 0 && self.lanes.holds(x >> shift) && self.lanes.halvings(x) == shift.into() {
+                    if x != 0 && self.lanes.holds(x) && self.lanes.halvings(x) == shift.into() {
                         all.push((x >> shift).abs());
                     }
                 }
@@ -200,10 +201,10 @@ impl Making<'_> {
         let mut ties = 0;
         for run in all.chunk_by(|a, b| a == b) {
             let entry = self.table.get(run[0]);
-            if entry.node != 0 {
+            if entry.node().is_some() {
                 continue;
             }
-            let count = run.len() + entry.wants as usize;
+            let count = run.len() + entry.wants() as usize;
             let better = best.is_none_or(|(_, most)| count > most);
             ties = if better { 1 } else { ties + usize::from(best.is_some_and(|(_, most)| count == most)) };
             let tie = best.is_some_and(|(_, most)| count == most) && self.random.below(ties) == 0;
@@ -233,14 +234,11 @@ impl Making<'_> {
                         continue;
                     }
                     let (other, up, minus) = self.lanes.normal(rest);
-                    let entry = self.table.get(other);
-                    if entry.node == 0 {
-                        continue;
-                    }
-                    let depth = 1 + node.depth.max(self.nodes[entry.node as usize - 1].depth);
+                    let Some(second) = self.table.get(other).node() else { continue };
+                    let depth = 1 + node.depth.max(self.nodes[second as usize].depth);
                     let parts = [
                         Part { node: n as u16, shift, negative },
-                        Part { node: entry.node - 1, shift: up, negative: minus },
+                        Part { node: second, shift: up, negative: minus },
                     ];
                     if best.is_none_or(|b| (depth, shift + up) < (b.0, b.1)) {
                         best = Some((depth, shift + up, parts));
@@ -256,11 +254,11 @@ impl Making<'_> {
         let n = self.nodes.len();
         self.nodes.push(BlockNode { value, parts, doublings: self.lanes.doublings(value), depth });
         let entry = self.table.entry(value);
-        entry.node = n as u16 + 1;
-        let target = entry.target;
-        if target != 0 {
-            self.targets[target as usize - 1].done = true;
-            self.forget(target as usize - 1);
+        let target = entry.target();
+        entry.set_node(n);
+        if let Some(target) = target {
+            self.targets[target as usize].done = true;
+            self.forget(target as usize);
         }
         self.extend_reach(n);
         for t in 0..self.targets.len() {
@@ -300,14 +298,14 @@ impl Making<'_> {
         }
         let value = x.abs();
         let entry = self.table.entry(value);
-        if entry.reach != 0 && entry.reach <= depth + 1 {
+        if entry.reach().is_some_and(|least| least <= depth) {
             return;
         }
-        entry.reach = depth + 1;
-        if entry.node == 0 && entry.target != 0 {
-            self.ready.push(entry.target - 1);
-        } else if entry.wants != 0 && depth < self.levels {
-            let wants = entry.wants;
+        entry.set_reach(depth);
+        let wants = entry.wants();
+        if let Some(target) = entry.target() {
+            self.ready.push(target);
+        } else if wants != 0 && depth < self.levels {
             self.offer(value, wants);
         }
     }
@@ -336,9 +334,9 @@ impl Making<'_> {
         for value in self.wishes(t, n) {
             self.work += 1;
             let entry = self.table.entry(value);
-            entry.wants += 1;
-            let Entry { wants, reach, .. } = *entry;
-            if reach != 0 && reach <= self.levels {
+            entry.want(true);
+            let wants = entry.wants();
+            if entry.reach().is_some_and(|depth| depth < self.levels) {
                 self.targets[t].terms = self.targets[t].terms.min(3);
                 self.offer(value, wants);
             }
@@ -350,7 +348,7 @@ impl Making<'_> {
         for n in 0..self.nodes.len() - 1 {
             for value in self.wishes(t, n) {
                 self.work += 1;
-                self.table.entry(value).wants -= 1;
+                self.table.entry(value).want(false);
             }
         }
     }
@@ -394,8 +392,8 @@ impl Making<'_> {
                 continue;
             };
             let entry = self.table.get(value);
-            let whole = [Part { node: entry.node.wrapping_sub(1), shift: 0, negative: false }];
-            let sum = if entry.node == 0 { &self.targets[entry.target as usize - 1].sum[..] } else { &whole };
+            let whole = [Part { node: entry.node().unwrap_or(0), shift: 0, negative: false }];
+            let sum = entry.target().map_or(&whole[..], |t| &self.targets[t as usize].sum);
             sum.iter().for_each(|p| live[p.node as usize] = true);
             let moved = |p: &Part| Part { shift: p.shift + shift, negative: p.negative != negative, ..*p };
             sums.push(sum.iter().map(moved).collect());
@@ -428,7 +426,7 @@ impl Making<'_> {
 }
 
 /// A better block, perhaps: some nodes that are no targets are dropped, the others aimed at, and the rest found anew.
-pub(crate) fn remake(block: &Block, columns: &[Vec<i64>], lanes: Lanes, levels: u8, random: &mut Random) -> Block {
+pub(crate) fn remake(block: &Block, columns: &[Vec<i64>], lanes: Lanes, levels: u8, (table, random): (&mut Reach, &mut Random)) -> Block {
     let used = |n: usize| block.sums.iter().any(|s| s.len() == 1 && s[0].node as usize == n);
     let mut helpers: Vec<Packed> = (0..block.nodes.len())
         .filter(|n| block.nodes[*n].parts.is_some() && !used(*n))
@@ -440,5 +438,5 @@ pub(crate) fn remake(block: &Block, columns: &[Vec<i64>], lanes: Lanes, levels: 
             helpers.swap_remove(at);
         }
     }
-    make(columns, &helpers, lanes, levels, random)
+    make(columns, &helpers, lanes, levels, (table, random))
 }

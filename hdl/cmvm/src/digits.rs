@@ -4,12 +4,21 @@
 //!
 //! Source: Reitwiesner, Binary arithmetic, Advances in Computers 1, 1960.
 
+use crate::Term;
+
 /// The powers of two that are added, and those that are subtracted.
 pub(crate) const fn canonical(v: i64) -> (u64, u64) {
     let tripled = 3 * v;
     let differ = v ^ tripled;
     // A bit of 3v that differs from that of v marks a digit one place below; it is added where 3v has the bit.
     ((differ & tripled) as u64 >> 1, (differ & v) as u64 >> 1)
+}
+
+/// The digits of `v` as terms of `node`.
+pub(crate) fn terms(node: u32, v: i64) -> impl Iterator<Item = Term> {
+    let (plus, minus) = canonical(v);
+    let shifts = (0..64u8).filter(move |n| (plus | minus) >> n & 1 == 1);
+    shifts.map(move |shift| Term { node, shift, negative: minus >> shift & 1 == 1 })
 }
 
 /// How many digits differ from zero.

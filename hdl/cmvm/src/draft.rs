@@ -5,22 +5,32 @@ use std::collections::HashMap;
 use crate::solution::{range, span};
 use crate::{Interval, Matrix, Node, Operation, Solution, Tap, Term};
 
+/// What is still to be added.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sum {
+    pub(crate) terms: Vec<Term>,
+    /// Other sums that this one adds: their index in place of a node.
+    pub(crate) others: Vec<Term>,
+    /// Levels that it may have.
+    pub(crate) levels: u32,
+}
+
 /// Nodes, and for each output the terms that are still to be added.
 #[derive(Debug, Clone)]
 pub(crate) struct Draft {
     /// Inputs and operations. Ranges are by interval arithmetic: never too small, exact only when finished.
     pub(crate) nodes: Vec<Node>,
-    /// What each output is the sum of.
-    pub(crate) sums: Vec<Vec<Term>>,
+    /// The outputs, then sums that others add.
+    pub(crate) sums: Vec<Sum>,
     known: HashMap<Operation, u32>,
 }
 
 impl Draft {
-    /// The inputs alone, with `outputs` empty sums.
-    pub(crate) fn new(inputs: &[Interval], outputs: usize) -> Self {
+    /// The inputs alone, with `outputs` empty sums of `levels`.
+    pub(crate) fn new(inputs: &[Interval], outputs: usize, levels: u32) -> Self {
         let node = |range: &Interval| Node { operation: None, range: *range, depth: 0 };
         let nodes = inputs.iter().map(node).collect();
-        Self { nodes, sums: vec![Vec::new(); outputs], known: HashMap::new() }
+        Self { nodes, sums: vec![Sum { levels, ..Sum::default() }; outputs], known: HashMap::new() }
     }
 
     pub(crate) fn depth(&self, term: Term) -> u32 {
@@ -54,10 +64,11 @@ impl Draft {
         Term { node, ..outside }
     }
 
-    /// Levels that the sum of `terms` needs: the smallest that keeps Kraft's inequality.
-    pub(crate) fn levels(&self, terms: &[Term]) -> u32 {
-        let slots: u64 = terms.iter().map(|t| 1 << self.depth(*t)).sum();
-        slots.next_power_of_two().trailing_zeros()
+    /// What sum `e` takes of `2^levels`, by Kraft's inequality: a term of depth d takes `2^d`.
+    pub(crate) fn slots(&self, e: usize) -> u64 {
+        let sum = &self.sums[e];
+        let terms = sum.terms.iter().map(|t| 1u64 << self.depth(*t));
+        terms.chain(sum.others.iter().map(|t| 1u64 << self.sums[t.node as usize].levels)).sum()
     }
 
     /// The solution with these taps: dead nodes gone, ranges exact.

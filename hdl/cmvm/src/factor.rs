@@ -61,7 +61,7 @@ pub(crate) struct Factor {
     /// Depth of each row's input.
     depth: Vec<u32>,
     /// Levels that each column may have, and what its terms take of `2^levels`.
-    levels: Vec<u32>,
+    pub(crate) levels: Vec<u32>,
     slots: Vec<u64>,
     /// In the order in which they were made.
     pub(crate) parts: Vec<Part>,
@@ -116,6 +116,11 @@ impl Factor {
     /// Digits and parts: adders are this less the number of outputs that are not zero.
     pub(crate) fn cost(&self) -> i64 {
         self.digits + self.parts.len() as i64
+    }
+
+    /// Lines of `side` that there are room for.
+    pub(crate) fn lines(&self, side: usize) -> usize {
+        self.sides[side].used.len()
     }
 
     pub(crate) fn at(&self, row: usize, column: usize) -> i64 {

@@ -22,8 +22,8 @@ pub(crate) struct Lanes {
 impl Lanes {
     /// Lanes for `count` entries below `2^bits` in magnitude; nothing if a word is too short.
     pub(crate) fn new(count: u32, bits: u32) -> Option<Self> {
-        let width = bits + 3;
-        if count == 0 || count * width > 62 {
+        let width = bits + 2;
+        if count == 0 || count * width > 31 {
             return None;
         }
         let every = |x: i64| (0..count).map(|l| x << (width * l)).sum();
@@ -43,7 +43,7 @@ impl Lanes {
         (0..self.count).map(move |l| (lanes >> (self.width * l) & mask) - sign)
     }
 
-    /// Whether every entry is small enough. Entries may be three times as large as allowed, not more.
+    /// Whether every entry is small enough. Entries may be twice as large as allowed, not more.
     pub(crate) const fn holds(&self, x: Packed) -> bool {
         (x + self.offset) & self.outside == 0
     }
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn words_are_vectors() {
-        let lanes = Lanes::new(3, 8).expect("33 bits");
+        let lanes = Lanes::new(3, 8).expect("30 bits");
         let mut random = crate::random::Random::new(1, 0);
         for _ in 0..10_000 {
             let mut entry = || random.below(511) as i64 - 255;

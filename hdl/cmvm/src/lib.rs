@@ -17,6 +17,7 @@ mod interval;
 mod lanes;
 mod matrix;
 mod pairs;
+mod partition;
 mod random;
 mod reach;
 mod search;

@@ -84,9 +84,9 @@ struct Sharing<'d> {
     work: u64,
 }
 
-/// Makes nodes of all pairs that occur more than once, as long as every sum stays within `levels`. Returns work done.
-pub(crate) fn share(draft: &mut Draft, levels: u32, rule: Rule, random: &mut Random) -> u64 {
-    let mut sharing = Sharing::new(draft, levels);
+/// Makes nodes of all pairs that occur more than once, as long as every sum stays within its levels. Returns work done.
+pub(crate) fn share(draft: &mut Draft, rule: Rule, random: &mut Random) -> u64 {
+    let mut sharing = Sharing::new(draft);
     while let Some(pair) = sharing.choose(rule, random) {
         sharing.substitute(pair);
     }
@@ -94,18 +94,18 @@ pub(crate) fn share(draft: &mut Draft, levels: u32, rule: Rule, random: &mut Ran
 }
 
 impl<'d> Sharing<'d> {
-    fn new(draft: &'d mut Draft, levels: u32) -> Self {
-        let terms = std::mem::take(&mut draft.sums);
+    fn new(draft: &'d mut Draft) -> Self {
+        let slack = (0..draft.sums.len()).map(|e| {
+            let slots = draft.slots(e);
+            slots.next_power_of_two().max(1 << draft.sums[e].levels) - slots
+        });
+        let slack = slack.collect();
+        let terms: Vec<Vec<Term>> = draft.sums.iter_mut().map(|s| std::mem::take(&mut s.terms)).collect();
         let total: usize = terms.iter().map(Vec::len).sum();
         let words = terms.len().div_ceil(64);
         let mut sharing = Self {
             sums: vec![Vec::new(); terms.len()],
-            slack: terms
-                .iter()
-                .map(|t| {
-                    (1 << levels.max(draft.levels(t))) - t.iter().map(|t| 1 << draft.depth(*t)).sum::<u64>()
-                })
-                .collect(),
+            slack,
             holders: vec![vec![0; words]; draft.nodes.len()],
             counts: Table::new(total * 16),
             buckets: Vec::new(),
@@ -312,20 +312,14 @@ impl<'d> Sharing<'d> {
     }
 
     fn finish(self) -> u64 {
-        self.draft.sums = self
-            .sums
-            .iter()
-            .map(|entries| {
-                let mut terms = Vec::new();
-                for entry in entries {
-                    for (mask, negative) in [(entry.plus, false), (entry.minus, true)] {
-                        let bits = (0..64u8).filter(|n| mask >> n & 1 == 1);
-                        terms.extend(bits.map(|shift| Term { node: entry.node, shift, negative }));
-                    }
+        for (sum, entries) in self.draft.sums.iter_mut().zip(&self.sums) {
+            for entry in entries {
+                for (mask, negative) in [(entry.plus, false), (entry.minus, true)] {
+                    let bits = (0..64u8).filter(|n| mask >> n & 1 == 1);
+                    sum.terms.extend(bits.map(|shift| Term { node: entry.node, shift, negative }));
                 }
-                terms
-            })
-            .collect();
+            }
+        }
         self.work
     }
 }

@@ -1,18 +1,22 @@
-//! From a matrix to its best graph.
+//! From a matrix to its best graph: several ways to begin, and then as many attempts as the effort allows.
 
-use crate::digits::{canonical, weight};
+use crate::assemble::{from_blocks, from_digits, from_factor};
+use crate::digits::weight;
 use crate::draft::Draft;
+use crate::factor::Factor;
 use crate::pairs::{Rule, share};
+use crate::partition::Partition;
 use crate::random::Random;
 use crate::tree::add_up;
-use crate::{Matrix, Solution, Term};
+use crate::{Matrix, Solution};
 
 /// What a search may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// Levels of adders above the fewest that the matrix can have; no limit if absent.
     pub extra_levels: Option<u32>,
-    /// Work to spend, in units of about a millisecond of one core.
+    /// Work to spend, in units of about a microsecond of one core. It is counted, not timed: equal efforts give equal
+    /// graphs. A first graph is made in any case.
     pub effort: u64,
     /// Chooses among equals.
     pub seed: u64,
@@ -22,81 +26,70 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { extra_levels: None, effort: 1000, seed: 0, threads: 1 }
+        Self { extra_levels: None, effort: 2_000_000, seed: 0, threads: 1 }
     }
 }
 
+/// Steps of work in a microsecond, about.
+const STEPS: u64 = 64;
+/// A step of a factor in steps of a block.
+const FACTOR_STEP: u64 = 6;
+/// Matrices of more digits are too large for a factor as a whole.
+const FACTOR_DIGITS: u32 = 6000;
+
 /// A graph for `matrix`, proved.
+///
+/// Panics if the graph were wrong: that is a bug of ours, and no such graph is ever returned.
 pub fn solve(matrix: &Matrix, options: &Options) -> Solution {
     let levels = levels(matrix, options);
-    if let Ok(f) = std::env::var("F") {
-        let f: usize = f.parse().unwrap();
-        let mut random = Random::new(options.seed, 0);
-        let n = matrix.inputs().len();
-        let w: Vec<Vec<i64>> = (0..n).map(|i| (0..matrix.outputs()).map(|j| matrix.weight(i, j)).collect()).collect();
-        let t0 = std::time::Instant::now();
-        let mut factor = crate::factor::Factor::new(&w, levels, [n * 12, n * 6]);
-        let t1 = t0.elapsed();
-        factor.reduce(&mut random);
-        let t2 = t0.elapsed();
-        let c0 = factor.cost() - matrix.outputs() as i64;
-        eprint!("new {t1:?} reduce {t2:?} work {} cost {c0} ", factor.work);
-        for _ in 0..f {
-            factor.retry(1+random.below(6), &mut random);
-        }
-        eprintln!("lns {:?} work {} cost {} parts {}", t0.elapsed(), factor.work, factor.cost() - matrix.outputs() as i64, factor.parts.len());
-    }
-    if let Ok(k) = std::env::var("K") {
-        let k: usize = k.parse().unwrap();
-        let mut random = Random::new(options.seed, 0);
-        let n = matrix.inputs().len();
-        let most = (0..matrix.outputs()).flat_map(|j| matrix.column(j)).map(i64::abs).max().unwrap();
-        let bits = 64 - most.leading_zeros() + 1;
-        let mut order: Vec<usize> = (0..n).collect(); if options.seed>0 {random.shuffle(&mut order)};
-        let groups: Vec<Vec<usize>> = order.chunks(k).map(<[_]>::to_vec).collect();
-        let lv = levels - groups.len().next_power_of_two().trailing_zeros();
-        let mut work = 0;
-        let mut nodes = 0;
-        let blocks: Vec<crate::block::Block> = groups.iter().map(|g| {
-            let lanes = crate::lanes::Lanes::new(g.len() as u32, bits).unwrap();
-            let cols: Vec<Vec<i64>> = (0..matrix.outputs()).map(|j| g.iter().map(|i| matrix.weight(*i, j)).collect()).collect();
-            let mut b = crate::block::make(&cols, &[], lanes, lv as u8, &mut random);
-            for _ in 0..std::env::var("L").map_or(0, |l| l.parse().unwrap()) {
-                work += b.work;
-                let c = crate::block::remake(&b, &cols, lanes, lv as u8, &mut random);
-                if c.adders <= b.adders { b = c; }
-            }
-            work += b.work; nodes += b.adders;
-            b
-        }).collect();
-        let mut draft = crate::assemble::assemble(matrix, groups.iter().map(|g| &g[..]).zip(&blocks));
-        let t: usize = draft.sums.iter().map(|s| s.len() - 1).sum();
-        share(&mut draft, levels, Rule::Overlap, &mut random);
-        let t2: usize = draft.sums.iter().map(|s| s.len() - 1).sum();
-        eprintln!("lv {lv} work {work} block adders {nodes} tree {t} {t2}");
-        let taps = add_up(&mut draft, levels);
-        let solution = draft.finish(matrix, &taps);
-        solution.verify(matrix).expect("every step keeps the sums");
-        return solution;
-    }
+    let budget = options.effort.saturating_mul(STEPS);
+    let digits: u32 = (0..matrix.outputs()).flat_map(|j| matrix.column(j)).map(weight).sum();
+    let mut found: Vec<Solution> = Vec::new();
     let mut random = Random::new(options.seed, 0);
-    let mut draft = Draft::new(matrix.inputs(), matrix.outputs());
-    for j in 0..matrix.outputs() {
-        for (i, w) in matrix.column(j).enumerate() {
-            let (plus, minus) = canonical(w);
-            for shift in 0..64 {
-                if (plus | minus) >> shift & 1 == 1 {
-                    let negative = minus >> shift & 1 == 1;
-                    draft.sums[j].push(Term { node: i as u32, shift, negative });
-                }
-            }
+    let small = digits <= FACTOR_DIGITS && digits > 0;
+    let share_of = if small { budget / 2 } else { budget };
+    let mut partition = Partition::best(matrix, levels, options.seed);
+    let dbg = std::env::var("DBG").is_ok();
+    std::thread::scope(|scope| {
+        let factor = small.then(|| scope.spawn(|| factor(matrix, levels, share_of, options.seed)));
+        if let Some(partition) = &mut partition {
+            partition.improve(share_of, options.threads);
+            found.push(finish(matrix, from_blocks(matrix, levels, &partition.groups, &partition.blocks), &mut random));
         }
+        if let Some(factor) = factor {
+            let f = factor.join().expect("no panic");
+            found.push(finish(matrix, f, &mut random));
+        }
+    });
+    if partition.is_none() && !small {
+        found.push(finish(matrix, from_digits(matrix, levels), &mut random));
     }
-    share(&mut draft, levels, Rule::Overlap, &mut random);
-    let taps = add_up(&mut draft, levels);
-    let solution = draft.finish(matrix, &taps);
-    solution.verify(matrix).expect("every step keeps the sums");
-    solution
+    if dbg { for s in &found { eprint!("{} {} {} | ", s.adders(), s.bits(), s.depth()); } }
+    found.retain(|s| s.depth() <= levels);
+    if found.is_empty() {
+        found.push(finish(matrix, from_digits(matrix, levels), &mut random));
+    }
+    let best = found.into_iter().min_by_key(|s| (s.adders(), s.bits())).expect("one at least");
+    best.verify(matrix).expect("every step keeps the sums");
+    best
+}
+
+fn factor(matrix: &Matrix, levels: u32, budget: u64, seed: u64) -> Draft {
+    let mut random = Random::new(seed, 1);
+    let (n, m) = (matrix.inputs().len(), matrix.outputs());
+    let weights: Vec<Vec<i64>> = (0..n).map(|i| (0..m).map(|j| matrix.weight(i, j)).collect()).collect();
+    let mut factor = Factor::new(&weights, levels, [n * 8, m * 4]);
+    factor.reduce(&mut random);
+    while factor.work * FACTOR_STEP < budget && !factor.parts.is_empty() {
+        factor.retry(1 + random.below(6), &mut random);
+    }
+    from_factor(matrix, &factor)
+}
+
+fn finish(matrix: &Matrix, mut draft: Draft, random: &mut Random) -> Solution {
+    share(&mut draft, Rule::Overlap, random);
+    let taps = add_up(&mut draft);
+    draft.finish(matrix, &taps[..matrix.outputs()])
 }
 
 /// The limit: the fewest levels that any graph can have, and those on top.

@@ -13,6 +13,14 @@ pub struct Term {
     pub negative: bool,
 }
 
+impl Term {
+    /// Times `2^shift`, and negated if `negative`.
+    #[must_use]
+    pub(crate) const fn moved(self, shift: u8, negative: bool) -> Self {
+        Self { node: self.node, shift: self.shift + shift, negative: self.negative != negative }
+    }
+}
+
 /// `left + right`. At most `right` is negative, and at least one of the shifts is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Operation {

@@ -6,17 +6,34 @@ use crate::{Tap, Term};
 /// Terms that are looked at for the next adder, the narrowest first.
 const WINDOW: usize = 6;
 
-/// Adds up every sum of `draft` within `levels`; the taps are in the order of the sums.
-pub(crate) fn add_up(draft: &mut Draft, levels: u32) -> Vec<Tap> {
-    let sums = std::mem::take(&mut draft.sums);
-    sums.into_iter().map(|terms| add_up_one(draft, terms, levels)).collect()
+/// Adds up every sum of `draft` within its levels; the taps are in the order of the sums.
+pub(crate) fn add_up(draft: &mut Draft) -> Vec<Tap> {
+    let mut taps = vec![None; draft.sums.len()];
+    for e in 0..taps.len() {
+        form(draft, e, &mut taps);
+    }
+    taps.into_iter().map(|tap| tap.expect("every sum was formed")).collect()
+}
+
+/// The tap of sum `e`, after those of the sums that it adds.
+fn form(draft: &mut Draft, e: usize, taps: &mut [Option<Tap>]) -> Tap {
+    if let Some(tap) = taps[e] {
+        return tap;
+    }
+    let sum = draft.sums[e].clone();
+    let mut terms = sum.terms;
+    for other in sum.others {
+        terms.extend(form(draft, other.node as usize, taps).map(|t| t.moved(other.shift, other.negative)));
+    }
+    let tap = add_up_one(draft, terms, sum.levels);
+    taps[e] = Some(tap);
+    tap
 }
 
 fn add_up_one(draft: &mut Draft, mut terms: Vec<Term>, levels: u32) -> Tap {
     let slots = |draft: &Draft, t: Term| 1u64 << draft.depth(t);
     let mut used: u64 = terms.iter().map(|t| slots(draft, *t)).sum();
-    let levels = levels.max(draft.levels(&terms));
-    let free = 1u64 << levels;
+    let free = used.next_power_of_two().max(1 << levels);
     while terms.len() > 1 {
         // Narrow terms first: the sum of few bits is made of few bits.
         terms.sort_by_key(|t| {
