@@ -35,6 +35,13 @@ pub(crate) struct BlockNode {
     depth: u8,
 }
 
+impl BlockNode {
+    /// A node of a finished block.
+    pub(crate) const fn new(value: Packed, parts: Option<[Part; 2]>) -> Self {
+        Self { value, parts, doublings: 0, depth: 0 }
+    }
+}
+
 /// A finished block.
 #[derive(Debug, Clone)]
 pub(crate) struct Block {
@@ -65,6 +72,8 @@ struct Making<'r> {
     /// Vectors in reach by the number of targets that want them; an old number is noticed when it is looked at.
     wanted: Vec<Vec<Packed>>,
     random: &'r mut Random,
+    /// Candidates that are compared with each other.
+    look: usize,
     work: u64,
 }
 
@@ -81,6 +90,7 @@ pub(crate) fn make(columns: &[Vec<i64>], extra: &[Packed], lanes: Lanes, levels:
         ready: Vec::new(),
         wanted: Vec::new(),
         random,
+        look: std::env::var("LOOK").map_or(8, |l| l.parse().unwrap()),
         work: 0,
     };
     let needs: Vec<Option<(Packed, u8, bool)>> = columns
@@ -154,11 +164,13 @@ impl Making<'_> {
         }
     }
 
-    /// The vector in reach that most targets want, if these are at least `least`.
+    /// The vector in reach that most targets want, if these are at least `least`. Of several, the one that brings most
+    /// targets into reach, with those that its own targets bring.
     fn most_wanted(&mut self, least: usize) -> Option<Packed> {
         while self.wanted.len() > least.max(1) {
             let n = self.wanted.len() - 1;
-            while !self.wanted[n].is_empty() {
+            let mut found: Vec<Packed> = Vec::new();
+            while found.len() < self.look && !self.wanted[n].is_empty() {
                 let at = self.random.below(self.wanted[n].len());
                 let value = self.wanted[n].swap_remove(at);
                 self.work += 1;
@@ -167,14 +179,57 @@ impl Making<'_> {
                 if entry.node().is_some() || entry.target().is_some() || count == 0 {
                     continue;
                 }
-                if count == n {
-                    return Some(value);
+                if count < n {
+                    self.wanted[count].push(value);
+                } else if !found.contains(&value) {
+                    found.push(value);
                 }
-                self.wanted[count.min(n)].push(value);
             }
-            self.wanted.pop();
+            if found.is_empty() {
+                self.wanted.pop();
+                continue;
+            }
+            let best = if found.len() == 1 {
+                0
+            } else {
+                let all: Vec<usize> = found.iter().map(|v| self.brings(*v)).collect();
+                (0..found.len()).max_by_key(|i| (all[*i], found.len() - i)).expect("not empty")
+            };
+            let value = found.swap_remove(best);
+            self.wanted[n].extend(found);
+            return Some(value);
         }
         None
+    }
+
+    /// How many targets would be nodes soon if `value` was one: those in reach then, and those in reach by these.
+    fn brings(&mut self, value: Packed) -> usize {
+        let mut new = vec![value];
+        let mut rest: Vec<usize> = (0..self.targets.len()).filter(|t| !self.targets[*t].done).collect();
+        let mut at = 0;
+        while at < new.len() && new.len() < 24 {
+            let x = new[at];
+            at += 1;
+            let doublings = self.lanes.doublings(x);
+            let before = rest.len();
+            rest.retain(|t| {
+                let target = self.targets[*t].value;
+                let near = (0..=doublings).any(|shift| {
+                    [target + (x << shift), target - (x << shift)].into_iter().any(|y| {
+                        y != 0 && self.lanes.holds(y) && {
+                            let (odd, ..) = self.lanes.normal(y);
+                            self.table.get(odd).node().is_some() || new.contains(&odd)
+                        }
+                    })
+                });
+                if near {
+                    new.push(target);
+                }
+                !near
+            });
+            self.work += before as u64 * u64::from(doublings + 1);
+        }
+        new.len()
     }
 
     /// The pair of terms that occurs most often in sums of four and more terms.
@@ -423,20 +478,4 @@ impl Making<'_> {
         block.adders += longer.iter().map(|s| s.len() - 1).sum::<usize>();
         block
     }
-}
-
-/// A better block, perhaps: some nodes that are no targets are dropped, the others aimed at, and the rest found anew.
-pub(crate) fn remake(block: &Block, columns: &[Vec<i64>], lanes: Lanes, levels: u8, (table, random): (&mut Reach, &mut Random)) -> Block {
-    let used = |n: usize| block.sums.iter().any(|s| s.len() == 1 && s[0].node as usize == n);
-    let mut helpers: Vec<Packed> = (0..block.nodes.len())
-        .filter(|n| block.nodes[*n].parts.is_some() && !used(*n))
-        .map(|n| block.nodes[n].value)
-        .collect();
-    for _ in 0..=random.below(3) {
-        if !helpers.is_empty() {
-            let at = random.below(helpers.len());
-            helpers.swap_remove(at);
-        }
-    }
-    make(columns, &helpers, lanes, levels, (table, random))
 }

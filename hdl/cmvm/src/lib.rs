@@ -20,6 +20,7 @@ mod pairs;
 mod partition;
 mod random;
 mod reach;
+mod refine;
 mod search;
 mod solution;
 mod table;

@@ -1,10 +1,11 @@
 //! Inputs in blocks: which inputs together, and each block better and better.
 
 use crate::Matrix;
-use crate::block::{Block, make, remake};
+use crate::block::{Block, make};
 use crate::lanes::Lanes;
 use crate::random::Random;
 use crate::reach::{Entry, Reach};
+use crate::refine::Refine;
 
 /// Inputs in groups, and the block of each.
 #[derive(Debug)]
@@ -22,8 +23,8 @@ pub(crate) struct Partition<'m> {
 enum Move {
     /// Inputs change places.
     Swap,
-    /// Helpers are dropped and found anew.
-    Remake,
+    /// Fewer helpers.
+    Refine,
 }
 
 /// Of the effort, what goes into the choice of groups, in percent.
@@ -82,7 +83,7 @@ impl<'m> Partition<'m> {
         let one = self.blocks.iter().map(|b| b.work).max().unwrap_or(0).max(1);
         let pairs = self.groups.len().div_ceil(2) as u64;
         let mut round = 0;
-        for (what, budget, tries) in [(Move::Swap, swaps, 4), (Move::Remake, budget - swaps, 64)] {
+        for (what, budget, tries) in [(Move::Swap, swaps, 4), (Move::Refine, budget - swaps, 64)] {
             // A round gives each pair of blocks some attempts.
             let each = (one * tries * 2).min(budget / pairs);
             let rounds = if each < one { 0 } else { budget / (each * pairs) };
@@ -148,16 +149,20 @@ impl<'m> Partition<'m> {
                     }
                 }
                 (Move::Swap, _) => break,
-                (Move::Remake, blocks) => {
+                (Move::Refine, blocks) => {
+                    let each = budget / blocks.len() as u64;
                     for (g, group, block) in blocks {
-                        let columns = columns(self.matrix, group);
-                        let tools = (&mut *table, &mut random);
-                        let other = remake(block, &columns, self.lanes(group), self.levels[*g], tools);
-                        spent += other.work;
-                        if other.adders <= block.adders {
-                            *block = other;
+                        let lanes = self.lanes(group);
+                        let mut refine = Refine::new(block, lanes, self.levels[*g], table);
+                        refine.prune(&mut random);
+                        while refine.work < each {
+                            refine.attempt(&mut random);
                         }
+                        spent += refine.work;
+                        let next = refine.block(block);
+                        *block = next;
                     }
+                    break;
                 }
             }
         }
