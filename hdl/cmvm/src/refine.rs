@@ -31,9 +31,13 @@ pub(crate) struct Refine<'t> {
     index: &'t mut Reach,
     /// Depth of each member, as far as it follows.
     depth: Vec<u8>,
+    /// Scratch: vectors, and how many members want them.
+    marks: Vec<(Packed, u8)>,
     pub(crate) work: u64,
 }
 
+/// Attempts end where more members than this need another way.
+const BROKEN: usize = 3;
 /// It does not follow.
 const NONE: u8 = u8::MAX;
 
@@ -42,7 +46,7 @@ impl<'t> Refine<'t> {
         index.clear();
         let units = block.nodes.iter().filter(|n| n.parts.is_none()).count();
         let mut refine =
-            Self { lanes, levels, units, members: Vec::new(), index, depth: Vec::new(), work: 0 };
+            Self { lanes, levels, units, members: Vec::new(), index, depth: Vec::new(), marks: Vec::new(), work: 0 };
         let mut stays = vec![false; block.nodes.len()];
         block.sums.iter().flatten().for_each(|p| stays[p.node as usize] = true);
         stays[..units].fill(true);
@@ -176,48 +180,95 @@ impl<'t> Refine<'t> {
 
     /// One attempt; there are never more helpers than before.
     pub(crate) fn attempt(&mut self, random: &mut Random) {
+        self.work += 200;
         let helpers: Vec<usize> = (0..self.members.len()).filter(|m| !self.members[*m].stays).collect();
         if helpers.is_empty() {
-            self.work += 1000;
+            self.work += 10_000;
             return;
         }
-        self.work += 100;
         let out = helpers[random.below(helpers.len())];
         if self.follows(out) {
             self.remove(out);
             return;
         }
-        let broken: Vec<usize> =
-            (0..self.members.len()).filter(|m| *m != out && self.depth[*m] == NONE).collect();
-        let e = broken[random.below(broken.len())];
+        let follows_not = |m: &usize| *m != out && self.depth[*m] == NONE;
+        let broken: Vec<usize> = (self.units..self.members.len()).filter(follows_not).collect();
+        if broken.len() > BROKEN {
+            return;
+        }
+        let mut values = self.wanted(&broken);
         for _ in 0..4 {
-            let a = random.below(self.members.len());
-            if self.depth[a] >= self.levels {
-                continue;
+            if values.is_empty() {
+                return;
             }
-            let all: Vec<Packed> = self.rests(self.members[e].value, a).collect();
-            if all.is_empty() {
-                continue;
-            }
-            let value = all[random.below(all.len())];
+            let value = values.swap_remove(random.below(values.len()));
             if self.index.get(value).node().is_some() || !self.add(value) {
                 continue;
             }
             if self.follows(out) {
                 self.remove(out);
-                // One other may have become superfluous.
-                let others: Vec<usize> = (0..self.members.len()).filter(|m| !self.members[*m].stays).collect();
-                for _ in 0..3 {
-                    let m = others[random.below(others.len())];
-                    if self.follows(m) {
-                        self.remove(m);
-                        break;
+                self.drop_one(random);
+                return;
+            }
+            self.remove(self.members.len() - 1);
+            self.follows(out);
+        }
+    }
+
+    /// Vectors that make each of `members` together with one that follows.
+    fn wanted(&mut self, members: &[usize]) -> Vec<Packed> {
+        self.marks.clear();
+        self.marks.resize(1 << 13, (0, 0));
+        if self.members.len() > 150 && members.len() > 1 {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for (round, e) in members.iter().enumerate() {
+            let last = round + 1 == members.len();
+            for a in 0..self.members.len() {
+                if self.depth[a] >= self.levels {
+                    continue;
+                }
+                self.work += 2 * u64::from(self.members[a].doublings + 1);
+                for value in self.rests(self.members[*e].value, a) {
+                    if members.len() == 1 {
+                        found.push(value);
+                        continue;
+                    }
+                    let mut at = ((value as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 51) as usize;
+                    while self.marks[at].1 != 0 && self.marks[at].0 != value {
+                        at = (at + 1) & (self.marks.len() - 1);
+                    }
+                    let mark = &mut self.marks[at];
+                    if round == 0 {
+                        *mark = (value, 1);
+                    } else if usize::from(mark.1) == round && round > 0 {
+                        mark.1 += 1;
+                        if last {
+                            found.push(value);
+                        }
                     }
                 }
-            } else {
-                self.remove(self.members.len() - 1);
             }
-            return;
+        }
+        found
+    }
+
+    /// Drops a helper that is not needed any more, if there is one.
+    fn drop_one(&mut self, random: &mut Random) {
+        let mut needed = vec![false; self.members.len()];
+        for member in &self.members[self.units..] {
+            if let Some((first, others)) = member.ways.split_first() {
+                for x in first {
+                    needed[*x as usize] |= others.iter().all(|w| w.contains(x));
+                }
+            }
+        }
+        let free = |m: &usize| !self.members[*m].stays && !needed[*m];
+        let mut free: Vec<usize> = (self.units..self.members.len()).filter(free).collect();
+        random.shuffle(&mut free);
+        if let Some(m) = free.into_iter().find(|m| self.follows(*m)) {
+            self.remove(m);
         }
     }
 
