@@ -343,9 +343,8 @@ impl Factor {
         part
     }
 
-    /// Takes some parts back and chooses anew; keeps the result unless it is worse. Returns whether it is better.
-    pub(crate) fn retry(&mut self, count: usize, random: &mut Random) -> bool {
-        let before = self.cost();
+    /// Takes some parts back and chooses anew; keeps the result unless it costs more than `limit`.
+    pub(crate) fn retry(&mut self, count: usize, limit: i64, random: &mut Random) {
         let mut out = vec![false; self.parts.len()];
         for _ in 0..count.min(out.len()) {
             out[random.below(self.parts.len())] = true;
@@ -363,8 +362,8 @@ impl Factor {
         }
         let kept = self.parts.len();
         self.reduce(random);
-        if self.cost() <= before {
-            return self.cost() < before;
+        if self.cost() <= limit {
+            return;
         }
         for n in (kept..self.parts.len()).rev() {
             self.undo(n);
@@ -372,6 +371,5 @@ impl Factor {
         for part in taken.into_iter().rev() {
             self.apply(part);
         }
-        false
     }
 }

@@ -28,5 +28,5 @@ mod tree;
 
 pub use interval::Interval;
 pub use matrix::Matrix;
-pub use search::{Options, solve};
+pub use search::{Cost, Options, solve};
 pub use solution::{Node, Operation, Solution, Tap, Term};

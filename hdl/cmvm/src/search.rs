@@ -10,6 +10,15 @@ use crate::random::Random;
 use crate::tree::add_up;
 use crate::{Matrix, Solution};
 
+/// What makes one graph better than another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// Fewer adders; of these, fewer bits.
+    Adders,
+    /// Fewer bits that all adders span; of these, fewer adders.
+    Bits,
+}
+
 /// What a search may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -18,6 +27,8 @@ pub struct Options {
     /// Work to spend, in units of about a microsecond of one core. It is counted, not timed: equal efforts give equal
     /// graphs. A first graph is made in any case.
     pub effort: u64,
+    /// What is to be small.
+    pub cost: Cost,
     /// Chooses among equals.
     pub seed: u64,
     /// Threads; the result does not depend on them.
@@ -26,7 +37,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { extra_levels: None, effort: 2_000_000, seed: 0, threads: 1 }
+        Self { extra_levels: None, effort: 2_000_000, cost: Cost::Adders, seed: 0, threads: 1 }
     }
 }
 
@@ -69,7 +80,7 @@ pub fn solve(matrix: &Matrix, options: &Options) -> Solution {
     if found.is_empty() {
         found.push(finish(matrix, from_digits(matrix, levels), &mut random));
     }
-    let best = found.into_iter().min_by_key(|s| (s.adders(), s.bits())).expect("one at least");
+    let best = found.into_iter().min_by_key(|s| if options.cost == Cost::Adders { (s.adders() as u64, s.bits()) } else { (s.bits(), s.adders() as u64) }).expect("one at least");
     best.verify(matrix).expect("every step keeps the sums");
     best
 }
@@ -80,10 +91,18 @@ fn factor(matrix: &Matrix, levels: u32, budget: u64, seed: u64) -> Draft {
     let weights: Vec<Vec<i64>> = (0..n).map(|i| (0..m).map(|j| matrix.weight(i, j)).collect()).collect();
     let mut factor = Factor::new(&weights, levels, [n * 8, m * 4]);
     factor.reduce(&mut random);
+    let (mut best, mut draft) = (factor.cost(), from_factor(matrix, &factor));
+    let sl: i64 = std::env::var("SL").map_or(2, |r| r.parse().unwrap());
+    let pr: usize = std::env::var("PR").map_or(8, |r| r.parse().unwrap());
     while factor.work * FACTOR_STEP < budget && !factor.parts.is_empty() {
-        factor.retry(1 + random.below(6), &mut random);
+        let uphill = i64::from(random.below(pr) == 0);
+        let limit = (factor.cost() + uphill).min(best + sl);
+        factor.retry(1 + random.below(12), limit, &mut random);
+        if factor.cost() < best {
+            (best, draft) = (factor.cost(), from_factor(matrix, &factor));
+        }
     }
-    from_factor(matrix, &factor)
+    draft
 }
 
 fn finish(matrix: &Matrix, mut draft: Draft, random: &mut Random) -> Solution {
