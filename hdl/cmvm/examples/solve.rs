@@ -63,7 +63,9 @@ fn nodes(solution: &Solution) -> Vec<Value> {
         let (lo, hi) = (n.range.lo as i64, n.range.hi as i64);
         n.operation.map_or_else(
             || json!([lo, hi]),
-            |op| json!([lo, hi, op.left.node, op.left.shift, op.right.node, op.right.shift, op.right.negative]),
+            |op| {
+                json!([lo, hi, op.left.node, op.left.shift, op.right.node, op.right.shift, op.right.negative])
+            },
         )
     };
     solution.nodes.iter().map(node).collect()

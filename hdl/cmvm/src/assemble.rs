@@ -41,9 +41,8 @@ pub(crate) fn from_factor(matrix: &Matrix, factor: &Factor) -> Draft {
     let mut draft = Draft::new(matrix.inputs(), 0, 0);
     let input = |i: usize| Term { node: i as u32, shift: 0, negative: false };
     let mut rows: Vec<Term> = (0..factor.lines(ROWS)).map(input).collect();
-    draft.sums = (0..factor.lines(COLUMNS))
-        .map(|c| Sum { levels: factor.levels[c], ..Sum::default() })
-        .collect();
+    draft.sums =
+        (0..factor.lines(COLUMNS)).map(|c| Sum { levels: factor.levels[c], ..Sum::default() }).collect();
     for part in &factor.parts {
         let r = part.relation;
         if part.side == ROWS {

@@ -53,6 +53,11 @@ pub(crate) struct Block {
     pub(crate) work: u64,
 }
 
+/// Candidates that are compared with each other.
+const LOOK: usize = 4;
+/// Nodes to come that are counted at most.
+const AHEAD: usize = 24;
+
 struct Target {
     value: Packed,
     done: bool,
@@ -72,13 +77,16 @@ struct Making<'r> {
     /// Vectors in reach by the number of targets that want them; an old number is noticed when it is looked at.
     wanted: Vec<Vec<Packed>>,
     random: &'r mut Random,
-    /// Candidates that are compared with each other.
-    look: usize,
     work: u64,
 }
 
 /// The block of these `columns` (for each output its weights, below `2^bits` in magnitude), no node deeper than `levels`.
-pub(crate) fn make(columns: &[Vec<i64>], extra: &[Packed], lanes: Lanes, levels: u8, (table, random): (&mut Reach, &mut Random)) -> Block {
+pub(crate) fn make(
+    columns: &[Vec<i64>],
+    lanes: Lanes,
+    levels: u8,
+    (table, random): (&mut Reach, &mut Random),
+) -> Block {
     table.clear();
     let inputs = columns.first().map_or(0, Vec::len);
     let mut making = Making {
@@ -90,7 +98,6 @@ pub(crate) fn make(columns: &[Vec<i64>], extra: &[Packed], lanes: Lanes, levels:
         ready: Vec::new(),
         wanted: Vec::new(),
         random,
-        look: std::env::var("LOOK").map_or(8, |l| l.parse().unwrap()),
         work: 0,
     };
     let needs: Vec<Option<(Packed, u8, bool)>> = columns
@@ -105,9 +112,6 @@ pub(crate) fn make(columns: &[Vec<i64>], extra: &[Packed], lanes: Lanes, levels:
         making.insert(unit, None, 0);
     }
     for (value, ..) in needs.iter().flatten() {
-        making.aim(*value);
-    }
-    for value in extra {
         making.aim(*value);
     }
     making.run();
@@ -131,7 +135,11 @@ impl Making<'_> {
         for (lane, w) in self.lanes.unpack(value).enumerate() {
             let (plus, minus) = canonical(w);
             let digits = (0..64u8).filter(|n| (plus | minus) >> n & 1 == 1);
-            sum.extend(digits.map(|shift| Part { node: lane as u16, shift, negative: minus >> shift & 1 == 1 }));
+            sum.extend(digits.map(|shift| Part {
+                node: lane as u16,
+                shift,
+                negative: minus >> shift & 1 == 1,
+            }));
         }
         self.targets[t].terms = sum.len();
         self.targets[t].sum = sum;
@@ -170,7 +178,7 @@ impl Making<'_> {
         while self.wanted.len() > least.max(1) {
             let n = self.wanted.len() - 1;
             let mut found: Vec<Packed> = Vec::new();
-            while found.len() < self.look && !self.wanted[n].is_empty() {
+            while found.len() < LOOK && !self.wanted[n].is_empty() {
                 let at = self.random.below(self.wanted[n].len());
                 let value = self.wanted[n].swap_remove(at);
                 self.work += 1;
@@ -207,7 +215,7 @@ impl Making<'_> {
         let mut new = vec![value];
         let mut rest: Vec<usize> = (0..self.targets.len()).filter(|t| !self.targets[*t].done).collect();
         let mut at = 0;
-        while at < new.len() && new.len() < 24 {
+        while at < new.len() && new.len() < AHEAD {
             let x = new[at];
             at += 1;
             let doublings = self.lanes.doublings(x);
@@ -378,11 +386,12 @@ impl Making<'_> {
         let (target, node, lanes) = (self.targets[t].value, self.nodes[n], self.lanes);
         let usable = node.depth < self.levels;
         let shifts = if usable { 0..node.doublings + 1 } else { 0..0 };
-        shifts.flat_map(move |shift| {
-            let x = node.value << shift;
-            [target + x, target - x].into_iter().filter(move |x| *x != 0 && lanes.holds(*x))
-        })
-        .map(move |x| lanes.normal(x).0)
+        shifts
+            .flat_map(move |shift| {
+                let x = node.value << shift;
+                [target + x, target - x].into_iter().filter(move |x| *x != 0 && lanes.holds(*x))
+            })
+            .map(move |x| lanes.normal(x).0)
     }
 
     fn want(&mut self, t: usize, n: usize) {

@@ -83,7 +83,8 @@ impl GainTable {
 
     /// The gains of `a` and `b`, neither zero.
     pub(crate) fn of(&mut self, a: i64, b: i64) -> &Gains {
-        let mixed = (a as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (b as u64).wrapping_mul(0xd1b5_4a32_d192_ed03);
+        let mixed =
+            (a as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (b as u64).wrapping_mul(0xd1b5_4a32_d192_ed03);
         let at = (mixed >> 32) as usize & (self.keys.len() - 1);
         if self.keys[at] != (a, b) {
             self.keys[at] = (a, b);

@@ -28,7 +28,13 @@ impl Lanes {
         }
         let every = |x: i64| (0..count).map(|l| x << (width * l)).sum();
         let outside = (1i64 << width) - (1i64 << (bits + 1));
-        Some(Self { count, width, offset: every(1 << bits), outside: every(outside), signs: every(1 << (width - 1)) })
+        Some(Self {
+            count,
+            width,
+            offset: every(1 << bits),
+            outside: every(outside),
+            signs: every(1 << (width - 1)),
+        })
     }
 
     pub(crate) fn pack(&self, vector: impl Iterator<Item = i64>) -> Packed {

@@ -29,4 +29,4 @@ mod tree;
 pub use interval::Interval;
 pub use matrix::Matrix;
 pub use search::{Cost, Options, solve};
-pub use solution::{Node, Operation, Solution, Tap, Term};
+pub use solution::{Mismatch, Node, Operation, Solution, Tap, Term};

@@ -14,15 +14,6 @@ use crate::table::Table;
 /// Candidates of equal count that are compared with each other.
 const LOOK: usize = 8;
 
-/// How ties between pairs of equal count are broken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rule {
-    /// Operands that overlap most: their sum grows least.
-    Overlap,
-    /// By chance.
-    Any,
-}
-
 /// The terms of one node in a sum: bit n of `plus` is `+ node * 2^n`.
 #[derive(Debug, Clone, Copy)]
 struct Entry {
@@ -85,9 +76,9 @@ struct Sharing<'d> {
 }
 
 /// Makes nodes of all pairs that occur more than once, as long as every sum stays within its levels. Returns work done.
-pub(crate) fn share(draft: &mut Draft, rule: Rule, random: &mut Random) -> u64 {
+pub(crate) fn share(draft: &mut Draft, random: &mut Random) -> u64 {
     let mut sharing = Sharing::new(draft);
-    while let Some(pair) = sharing.choose(rule, random) {
+    while let Some(pair) = sharing.choose(random) {
         sharing.substitute(pair);
     }
     sharing.finish()
@@ -240,8 +231,8 @@ impl<'d> Sharing<'d> {
         false
     }
 
-    /// A pair of the highest count.
-    fn choose(&mut self, rule: Rule, random: &mut Random) -> Option<Pair> {
+    /// A pair of the highest count; of several, one whose operands overlap most: their sum grows least.
+    fn choose(&mut self, random: &mut Random) -> Option<Pair> {
         while self.buckets.len() > 2 {
             let n = self.buckets.len() - 1;
             let mut found: Vec<(u64, Pair, u64)> = Vec::new();
@@ -255,10 +246,7 @@ impl<'d> Sharing<'d> {
                 }
                 let pair = Pair::from_key(key);
                 if count == n && !found.iter().any(|f| f.0 == key) && self.allowed(pair) {
-                    let score = match rule {
-                        Rule::Overlap => self.overlap(pair),
-                        Rule::Any => 0,
-                    };
+                    let score = self.overlap(pair);
                     found.push((key, pair, score));
                 }
             }

@@ -18,6 +18,9 @@ pub(crate) struct Partition<'m> {
     seed: u64,
 }
 
+/// A block's number, its inputs, and the block.
+type State = (usize, Vec<usize>, Block);
+
 /// What is done to two blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Move {
@@ -28,39 +31,52 @@ enum Move {
 }
 
 /// Of the effort, what goes into the choice of groups, in percent.
-const SWAPS: u64 = 20;
+const SWAPS: u64 = 10;
+/// The part of the effort that goes into the trial of one size.
+const TRIAL: u64 = 100;
 /// The largest blocks.
 const MOST: usize = 6;
 
 impl<'m> Partition<'m> {
     /// Blocks of the size that seems best, judged by one block of each size; nothing where none is possible.
-    pub(crate) fn best(matrix: &'m Matrix, levels: u32, seed: u64) -> Option<Self> {
+    pub(crate) fn best(matrix: &'m Matrix, levels: u32, budget: u64, seed: u64) -> Option<Self> {
         let weights = (0..matrix.outputs()).flat_map(|j| matrix.column(j)).map(i64::unsigned_abs);
+        // One bit more than the weights: helpers may be larger.
         let bits = 65 - weights.max().filter(|w| *w > 0)?.leading_zeros();
+        let inputs = matrix.inputs().len();
         if matrix.outputs() > Entry::MAX_WANTS as usize / 3 {
             return None;
         }
-        let inputs = matrix.inputs().len();
         let sizes = (1..=MOST.min(inputs)).filter(|k| Lanes::new(*k as u32, bits).is_some());
-        let size = std::env::var("K").ok().map(|k| k.parse().unwrap()).or_else(|| sizes.min_by_key(|k| {
-            let groups = (inputs / k).max(1);
-            let level = (levels - (groups as u32).next_power_of_two().trailing_zeros().min(levels)) as u8;
+        let tried = sizes.map(|k| {
             let mut tools = (Reach::new(), Random::new(seed, 0));
-            let group: Vec<usize> = (0..*k).collect();
-            let columns = columns(matrix, &group);
-            let lanes = Lanes::new(*k as u32, bits).expect("sizes are possible");
-            let block = make(&columns, &[], lanes, level.min(Entry::MAX_DEPTH), (&mut tools.0, &mut tools.1));
-            let filled = columns.iter().filter(|c| c.iter().any(|w| *w != 0)).count();
+            let levels = split(levels, inputs.div_ceil(k));
+            let whole =
+                Self { matrix, levels, groups: vec![(0..k).collect()], blocks: Vec::new(), bits, seed };
+            let block = whole.make(0, &whole.groups[0], (&mut tools.0, &mut tools.1));
+            let used = block.sums.iter().filter(|s| !s.is_empty()).count();
+            let mut refine =
+                Refine::new(&block, whole.lanes(&whole.groups[0]), whole.levels[0], &mut tools.0);
+            let before = refine.helpers();
+            while refine.work < budget / TRIAL {
+                refine.attempt(&mut tools.1);
+            }
             // Adders of all blocks, and those between them.
-            (block.adders + filled) * inputs / k
-        }))?;
+            (block.adders + used + refine.helpers() - before, k)
+        });
+        let (_, size) = tried.min_by_key(|(adders, k)| (adders * inputs * 1000 / k, *k))?;
         let mut order: Vec<usize> = (0..inputs).collect();
         Random::new(seed, 0).shuffle(&mut order);
         let count = inputs.div_ceil(size);
         let groups = (0..count).map(|g| order.iter().skip(g).step_by(count).copied().collect());
-        let groups: Vec<Vec<usize>> = groups.collect();
-        let mut partition =
-            Self { matrix, levels: split(levels, count), groups, blocks: Vec::new(), bits, seed };
+        let mut partition = Self {
+            matrix,
+            levels: split(levels, count),
+            groups: groups.collect(),
+            blocks: Vec::new(),
+            bits,
+            seed,
+        };
         let mut tools = (Reach::new(), Random::new(seed, 1));
         for g in 0..count {
             let block = partition.make(g, &partition.groups[g], (&mut tools.0, &mut tools.1));
@@ -74,7 +90,7 @@ impl<'m> Partition<'m> {
     }
 
     fn make(&self, g: usize, group: &[usize], tools: (&mut Reach, &mut Random)) -> Block {
-        make(&columns(self.matrix, group), &[], self.lanes(group), self.levels[g], tools)
+        make(&columns(self.matrix, group), self.lanes(group), self.levels[g], tools)
     }
 
     /// Spends `budget` steps: first on groups, then on blocks.
@@ -102,10 +118,10 @@ impl<'m> Partition<'m> {
         let pairs: Vec<&[usize]> = order.chunks(2).collect();
         let this = &*self;
         let share = pairs.len().div_ceil(threads.max(1));
-        let results: Vec<Vec<(usize, Vec<usize>, Block)>> = std::thread::scope(|scope| {
+        let results: Vec<Vec<State>> = std::thread::scope(|scope| {
             let work = |part: &[&[usize]]| -> Vec<_> {
                 let mut table = Reach::new();
-                let one = |pair: &&[usize]| this.attempt(pair, what, budget, round, &mut table);
+                let one = |pair: &&[usize]| this.attempt(pair, what, (budget, round), &mut table);
                 part.iter().flat_map(one).collect()
             };
             let mut parts = pairs.chunks(share);
@@ -126,47 +142,45 @@ impl<'m> Partition<'m> {
         &self,
         pair: &[usize],
         what: Move,
-        budget: u64,
-        round: u64,
+        (budget, round): (u64, u64),
         table: &mut Reach,
-    ) -> Vec<(usize, Vec<usize>, Block)> {
+    ) -> Vec<State> {
         let mut random = Random::new(self.seed, (round << 20) + 1 + pair[0] as u64);
-        let mut state: Vec<_> =
-            pair.iter().map(|g| (*g, self.groups[*g].clone(), self.blocks[*g].clone())).collect();
-        let mut spent = 0;
-        while spent < budget {
-            match (what, &mut state[..]) {
-                (Move::Swap, [a, b]) => {
-                    let (i, j) = (random.below(a.1.len()), random.below(b.1.len()));
-                    let (mut left, mut right) = (a.1.clone(), b.1.clone());
-                    std::mem::swap(&mut left[i], &mut right[j]);
-                    let first = self.make(a.0, &left, (table, &mut random));
-                    let second = self.make(b.0, &right, (table, &mut random));
-                    spent += first.work + second.work;
-                    if first.adders + second.adders <= a.2.adders + b.2.adders {
-                        *a = (a.0, left, first);
-                        *b = (b.0, right, second);
+        let state = |g: &usize| (*g, self.groups[*g].clone(), self.blocks[*g].clone());
+        let mut states: Vec<State> = pair.iter().map(state).collect();
+        match (what, &mut states[..]) {
+            (Move::Swap, [a, b]) => self.swap(a, b, budget, (table, &mut random)),
+            (Move::Swap, _) => {}
+            (Move::Refine, states) => {
+                let budget = budget / states.len() as u64;
+                for (g, group, block) in states {
+                    let mut refine = Refine::new(block, self.lanes(group), self.levels[*g], table);
+                    refine.prune(&mut random);
+                    while refine.work < budget {
+                        refine.attempt(&mut random);
                     }
-                }
-                (Move::Swap, _) => break,
-                (Move::Refine, blocks) => {
-                    let each = budget / blocks.len() as u64;
-                    for (g, group, block) in blocks {
-                        let lanes = self.lanes(group);
-                        let mut refine = Refine::new(block, lanes, self.levels[*g], table);
-                        refine.prune(&mut random);
-                        while refine.work < each {
-                            refine.attempt(&mut random);
-                        }
-                        spent += refine.work;
-                        let next = refine.block(block);
-                        *block = next;
-                    }
-                    break;
+                    *block = refine.block(block);
                 }
             }
         }
-        state
+        states
+    }
+
+    /// Lets random inputs of two groups change places.
+    fn swap(&self, a: &mut State, b: &mut State, budget: u64, (table, random): (&mut Reach, &mut Random)) {
+        let mut spent = 0;
+        while spent < budget {
+            let (i, j) = (random.below(a.1.len()), random.below(b.1.len()));
+            let (mut left, mut right) = (a.1.clone(), b.1.clone());
+            std::mem::swap(&mut left[i], &mut right[j]);
+            let first = self.make(a.0, &left, (table, random));
+            let second = self.make(b.0, &right, (table, random));
+            spent += first.work + second.work;
+            if first.adders + second.adders <= a.2.adders + b.2.adders {
+                *a = (a.0, left, first);
+                *b = (b.0, right, second);
+            }
+        }
     }
 }
 

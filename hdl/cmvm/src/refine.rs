@@ -45,8 +45,16 @@ impl<'t> Refine<'t> {
     pub(crate) fn new(block: &Block, lanes: Lanes, levels: u8, index: &'t mut Reach) -> Self {
         index.clear();
         let units = block.nodes.iter().filter(|n| n.parts.is_none()).count();
-        let mut refine =
-            Self { lanes, levels, units, members: Vec::new(), index, depth: Vec::new(), marks: Vec::new(), work: 0 };
+        let mut refine = Self {
+            lanes,
+            levels,
+            units,
+            members: Vec::new(),
+            index,
+            depth: Vec::new(),
+            marks: Vec::new(),
+            work: 0,
+        };
         let mut stays = vec![false; block.nodes.len()];
         block.sums.iter().flatten().for_each(|p| stays[p.node as usize] = true);
         stays[..units].fill(true);
@@ -59,6 +67,7 @@ impl<'t> Refine<'t> {
         refine
     }
 
+    /// Members that are neither units nor targets.
     pub(crate) fn helpers(&self) -> usize {
         self.members.iter().filter(|m| !m.stays).count()
     }
@@ -281,7 +290,8 @@ impl<'t> Refine<'t> {
         let mut nodes = Vec::new();
         for m in order {
             name[m] = nodes.len() as u16;
-            let parts = (m >= self.units).then(|| self.parts(m).map(|p| Part { node: name[p.node as usize], ..p }));
+            let parts =
+                (m >= self.units).then(|| self.parts(m).map(|p| Part { node: name[p.node as usize], ..p }));
             nodes.push(BlockNode::new(self.members[m].value, parts));
         }
         let member = |p: &Part| self.index.get(old.nodes[p.node as usize].value).node().expect("it stays");
