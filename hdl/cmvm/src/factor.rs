@@ -345,6 +345,8 @@ impl Factor {
 
     /// Takes some parts back and chooses anew; keeps the result unless it costs more than `limit`.
     pub(crate) fn retry(&mut self, count: usize, limit: i64, random: &mut Random) {
+        // However little there is to do: an attempt is work.
+        self.work += 16;
         let mut out = vec![false; self.parts.len()];
         for _ in 0..count.min(out.len()) {
             out[random.below(self.parts.len())] = true;

@@ -10,6 +10,7 @@
 mod assemble;
 mod block;
 mod digits;
+mod distinct;
 mod draft;
 mod factor;
 mod gains;

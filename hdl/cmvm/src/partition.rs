@@ -34,6 +34,8 @@ enum Move {
 const SWAPS: u64 = 10;
 /// The part of the effort that goes into the trial of one size.
 const TRIAL: u64 = 100;
+/// Work that every attempt counts for, at least.
+const LEAST: u64 = 1000;
 /// The largest blocks.
 const MOST: usize = 6;
 
@@ -96,7 +98,7 @@ impl<'m> Partition<'m> {
     /// Spends `budget` steps: first on groups, then on blocks.
     pub(crate) fn improve(&mut self, budget: u64, threads: usize) {
         let swaps = if self.groups.len() > 1 { budget * SWAPS / 100 } else { 0 };
-        let one = self.blocks.iter().map(|b| b.work).max().unwrap_or(0).max(1);
+        let one = self.blocks.iter().map(|b| b.work).max().unwrap_or(0).max(LEAST);
         let pairs = self.groups.len().div_ceil(2) as u64;
         let mut round = 0;
         for (what, budget, tries) in [(Move::Swap, swaps, 4), (Move::Refine, budget - swaps, 64)] {
@@ -175,7 +177,7 @@ impl<'m> Partition<'m> {
             std::mem::swap(&mut left[i], &mut right[j]);
             let first = self.make(a.0, &left, (table, random));
             let second = self.make(b.0, &right, (table, random));
-            spent += first.work + second.work;
+            spent += first.work + second.work + LEAST;
             if first.adders + second.adders <= a.2.adders + b.2.adders {
                 *a = (a.0, left, first);
                 *b = (b.0, right, second);

@@ -2,6 +2,7 @@
 
 use crate::assemble::{from_blocks, from_digits, from_factor};
 use crate::digits::weight;
+use crate::distinct::Distinct;
 use crate::draft::Draft;
 use crate::factor::Factor;
 use crate::pairs::share;
@@ -59,6 +60,14 @@ const ABOVE: i64 = 3;
 ///
 /// Panics if the graph were wrong: that is a bug of ours, and no such graph is ever returned.
 pub fn solve(matrix: &Matrix, options: &Options) -> Solution {
+    let distinct = Distinct::new(matrix);
+    let mut solution = search(&distinct.matrix, options);
+    solution.taps = distinct.taps(&solution.taps);
+    solution.verify(matrix).expect("every step keeps the sums");
+    solution
+}
+
+fn search(matrix: &Matrix, options: &Options) -> Solution {
     let levels = levels(matrix, options.extra_levels);
     let budget = options.effort.saturating_mul(STEPS);
     let digits: u32 = (0..matrix.outputs()).flat_map(|j| matrix.column(j)).map(weight).sum();
@@ -91,9 +100,7 @@ pub fn solve(matrix: &Matrix, options: &Options) -> Solution {
         Cost::Adders => (s.adders() as u64, s.bits()),
         Cost::Bits => (s.bits(), s.adders() as u64),
     });
-    let best = best.expect("one at least");
-    best.verify(matrix).expect("every step keeps the sums");
-    best
+    best.expect("one at least")
 }
 
 /// The best of many attempts at a product of factors.
