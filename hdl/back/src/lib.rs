@@ -5,10 +5,12 @@
 
 mod lower;
 mod passes;
+mod products;
 mod render;
 mod replay;
 
 pub use lower::{Options, lower};
 pub use passes::{PASSES, Pass, optimise};
+pub use products::share_constant_products;
 pub use render::{File, render};
 pub use replay::{Replay, SampleCycles};

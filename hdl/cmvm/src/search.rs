@@ -51,6 +51,8 @@ const STEPS: u64 = 64;
 const FACTOR_STEP: u64 = 6;
 /// Matrices of more digits are too large for a factor as a whole.
 const FACTOR_DIGITS: u32 = 6000;
+/// Below this effort no blocks are tried where a factor is possible.
+const HURRY: u64 = 30_000;
 /// Parts that an attempt takes back at most, one step uphill in so many attempts, and how far above the best.
 const BACK: usize = 12;
 const UPHILL: usize = 4;
@@ -72,22 +74,26 @@ fn search(matrix: &Matrix, options: &Options) -> Solution {
     let budget = options.effort.saturating_mul(STEPS);
     let digits: u32 = (0..matrix.outputs()).flat_map(|j| matrix.column(j)).map(weight).sum();
     let small = digits <= FACTOR_DIGITS && digits > 0;
-    // Where there are two ways, each has half.
-    let half = if small { budget / 2 } else { budget };
     let seed = options.seed;
-    let in_blocks = || {
-        let mut partition = Partition::best(matrix, levels, half, seed)?;
-        partition.improve(half, if small { options.threads.saturating_sub(1) } else { options.threads });
+    // Large matrices in blocks alone, small ones both ways, and in a hurry twice the way that is quicker.
+    let hurry = small && budget < HURRY * STEPS;
+    let part = if small { budget / 2 } else { budget };
+    let first = || {
+        if hurry {
+            return Some(factored(matrix, levels, part, (seed, 2)));
+        }
+        let mut partition = Partition::best(matrix, levels, part, seed)?;
+        partition.improve(part, if small { options.threads.saturating_sub(1) } else { options.threads });
         Some(from_blocks(matrix, levels, &partition.groups, &partition.blocks))
     };
-    let as_factor = || small.then(|| factored(matrix, levels, half, seed));
-    let drafts = if options.threads > 1 {
+    let second = || small.then(|| factored(matrix, levels, part, (seed, 1)));
+    let drafts = if options.threads > 1 && small {
         std::thread::scope(|scope| {
-            let factor = scope.spawn(as_factor);
-            [in_blocks(), factor.join().expect("no thread panics")]
+            let second = scope.spawn(second);
+            [first(), second.join().expect("no thread panics")]
         })
     } else {
-        [in_blocks(), as_factor()]
+        [first(), second()]
     };
     let mut random = Random::new(seed, 0);
     let mut found: Vec<Solution> =
@@ -104,8 +110,8 @@ fn search(matrix: &Matrix, options: &Options) -> Solution {
 }
 
 /// The best of many attempts at a product of factors.
-fn factored(matrix: &Matrix, levels: u32, budget: u64, seed: u64) -> Draft {
-    let mut random = Random::new(seed, 1);
+fn factored(matrix: &Matrix, levels: u32, budget: u64, (seed, start): (u64, u64)) -> Draft {
+    let mut random = Random::new(seed, start);
     let (n, m) = (matrix.inputs().len(), matrix.outputs());
     let weights: Vec<Vec<i64>> = (0..n).map(|i| (0..m).map(|j| matrix.weight(i, j)).collect()).collect();
     let mut factor = Factor::new(&weights, levels, [n * 8 + 8, m * 4 + 8]);

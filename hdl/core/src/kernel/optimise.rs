@@ -20,7 +20,7 @@ impl Kernel {
         for (i, value) in self.values.iter().enumerate().filter(|(i, _)| live[*i]) {
             new_id[i] = ValueId(kept.len() as u32);
             let mut value = *value;
-            value.op = rename(value.op, &new_id);
+            value.op = value.op.map(|id| new_id[id.index()]);
             kept.push(value);
         }
         self.values = kept;
@@ -28,26 +28,5 @@ impl Kernel {
         self.names.iter_mut().for_each(|(id, _)| *id = new_id[id.index()]);
         self.outputs.iter_mut().for_each(|(_, id)| *id = new_id[id.index()]);
         self.states.iter_mut().for_each(|s| s.next = new_id[s.next.index()]);
-    }
-}
-
-fn rename(op: Op, new_id: &[ValueId]) -> Op {
-    let n = |id: ValueId| new_id[id.index()];
-    match op {
-        Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const => op,
-        Op::Add(a, b) => Op::Add(n(a), n(b)),
-        Op::Sub(a, b) => Op::Sub(n(a), n(b)),
-        Op::AddCarry(a, b, c) => Op::AddCarry(n(a), n(b), n(c)),
-        Op::Complement(a) => Op::Complement(n(a)),
-        Op::Mul(a, b) => Op::Mul(n(a), n(b)),
-        Op::Shl(a, k) => Op::Shl(n(a), k),
-        Op::Shr(a, k, r) => Op::Shr(n(a), k, r),
-        Op::Compare(c, a, b) => Op::Compare(c, n(a), n(b)),
-        Op::Bit(o, a, b) => Op::Bit(o, n(a), n(b)),
-        Op::Not(a) => Op::Not(n(a)),
-        Op::Select(c, a, b) => Op::Select(n(c), n(a), n(b)),
-        Op::Clamp(a) => Op::Clamp(n(a)),
-        Op::Wrap(a) => Op::Wrap(n(a)),
-        Op::Table(a, t) => Op::Table(n(a), t),
     }
 }
