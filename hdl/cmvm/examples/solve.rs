@@ -35,7 +35,7 @@ fn answer(question: &Value) -> Value {
     let options = Options {
         extra_levels: number("extra_levels").map(|n| n as u32),
         effort: number("effort").unwrap_or(default.effort),
-        cost: if question["cost"] == "bits" { Cost::Bits } else { Cost::Adders },
+        cost: if question["cost"] == "adders" { Cost::Adders } else { default.cost },
         seed: number("seed").unwrap_or(0),
         threads: number("threads").map_or(default.threads, |n| n as usize),
     };

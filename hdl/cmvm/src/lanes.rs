@@ -74,7 +74,7 @@ impl Lanes {
 
     /// How often the vector can be doubled within the lanes.
     pub(crate) fn doublings(&self, x: Packed) -> u8 {
-        (1..).find(|s| !self.holds(x << s)).expect("lanes are finite") - 1
+        (1..=64).find(|s| !self.holds(x << s)).expect("lanes are finite") - 1
     }
 }
 

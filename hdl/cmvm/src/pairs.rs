@@ -145,8 +145,7 @@ impl<'d> Sharing<'d> {
 
     /// Adds `term` to sum `e`; two of the same make one of twice the value, opposites vanish.
     fn insert(&mut self, e: usize, mut term: Term) {
-        loop {
-            let Ok(at) = self.find(e, term.node) else { break };
+        while let Ok(at) = self.find(e, term.node) {
             let (bit, entry) = (1u64 << term.shift, &mut self.sums[e][at]);
             let (same, other) =
                 if term.negative { (entry.minus, entry.plus) } else { (entry.plus, entry.minus) };

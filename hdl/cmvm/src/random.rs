@@ -1,4 +1,4 @@
-//! Seeded pseudo-random numbers (SplitMix64: Steele, Lea, Flood, OOPSLA 2014).
+//! Seeded pseudo-random numbers (`SplitMix64`: Steele, Lea, Flood, OOPSLA 2014).
 
 /// A generator; equal seeds give equal sequences.
 #[derive(Debug, Clone)]

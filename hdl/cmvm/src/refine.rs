@@ -195,7 +195,10 @@ impl<'t> Refine<'t> {
             self.work += 10_000;
             return;
         }
-        let out = helpers[random.below(helpers.len())];
+        let needed = self.needed();
+        let least = helpers.iter().map(|h| needed[*h]).min().expect("not empty").max(BROKEN as u16);
+        let easy: Vec<usize> = helpers.into_iter().filter(|h| needed[*h] <= least).collect();
+        let out = easy[random.below(easy.len())];
         if self.follows(out) {
             self.remove(out);
             return;
@@ -263,17 +266,24 @@ impl<'t> Refine<'t> {
         found
     }
 
-    /// Drops a helper that is not needed any more, if there is one.
-    fn drop_one(&mut self, random: &mut Random) {
-        let mut needed = vec![false; self.members.len()];
+    /// For each member how many others have no way without it.
+    fn needed(&self) -> Vec<u16> {
+        let mut needed = vec![0; self.members.len()];
         for member in &self.members[self.units..] {
             if let Some((first, others)) = member.ways.split_first() {
-                for x in first {
-                    needed[*x as usize] |= others.iter().all(|w| w.contains(x));
+                let [a, b] = *first;
+                for x in if a == b { &first[..1] } else { &first[..] } {
+                    needed[*x as usize] += u16::from(others.iter().all(|w| w.contains(x)));
                 }
             }
         }
-        let free = |m: &usize| !self.members[*m].stays && !needed[*m];
+        needed
+    }
+
+    /// Drops a helper that is not needed any more, if there is one.
+    fn drop_one(&mut self, random: &mut Random) {
+        let needed = self.needed();
+        let free = |m: &usize| !self.members[*m].stays && needed[*m] == 0;
         let mut free: Vec<usize> = (self.units..self.members.len()).filter(free).collect();
         random.shuffle(&mut free);
         if let Some(m) = free.into_iter().find(|m| self.follows(*m)) {

@@ -38,7 +38,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { extra_levels: None, effort: 2_000_000, cost: Cost::Adders, seed: 0, threads: 1 }
+        Self { extra_levels: None, effort: 2_000_000, cost: Cost::Bits, seed: 0, threads: 1 }
     }
 }
 
