@@ -67,6 +67,27 @@ fn layers_have_no_products_and_fewer_adders() {
     assert_eq!(share_constant_products(&old, &Options { threads: 2, ..OPTIONS }), new);
 }
 
+#[test]
+fn long_chains_and_wide_numbers_stay_exact() {
+    let mut rng = SmallRng::seed_from_u64(2);
+    let k = Builder::new();
+    let x: Vec<Expr<'_>> = (0..4).map(|i| k.input(&format!("x{i}"), signed(4))).collect();
+    let mut sum = x[0];
+    for i in 0..2000 {
+        sum = sum + x[i % 4] * k.constant(rng.random_range(-7..8), 0);
+    }
+    k.output("chain", sum);
+    // Weights of 48 bits are the most that are solved: here a sum ends, and another begins.
+    let wide = (x[1] + x[2] * k.constant(11, 0)) * k.constant((1 << 44) + 5, 0);
+    let wider = (x[1] + x[2]).shl(44) + (x[0] + x[3] * k.constant(3, 0)).shl(3);
+    k.output("wide", wide + x[3]);
+    k.output("wider", wider * k.constant(77, 0) + x[0]);
+    let old = k.finish();
+    let new = share_constant_products(&old, &OPTIONS);
+    compare(&old, &new, &mut rng);
+    assert!(adders(&new) * 20 < adders(&old), "{} of {}", adders(&new), adders(&old));
+}
+
 /// Values picked at random, so that sums, other operations, constants and fractions meet in every way.
 fn random_kernel(rng: &mut SmallRng) -> Kernel {
     let k = Builder::new();

@@ -51,6 +51,8 @@ const STEPS: u64 = 64;
 const FACTOR_STEP: u64 = 6;
 /// Matrices of more digits are too large for a factor as a whole.
 const FACTOR_DIGITS: u32 = 6000;
+const FACTOR_INPUTS: usize = 128;
+const FACTOR_OUTPUTS: usize = 256;
 /// Below this effort no blocks are tried where a factor is possible.
 const HURRY: u64 = 30_000;
 /// Parts that an attempt takes back at most, one step uphill in so many attempts, and how far above the best.
@@ -73,7 +75,7 @@ fn search(matrix: &Matrix, options: &Options) -> Solution {
     let levels = levels(matrix, options.extra_levels);
     let budget = options.effort.saturating_mul(STEPS);
     let digits: u32 = (0..matrix.outputs()).flat_map(|j| matrix.column(j)).map(weight).sum();
-    let small = digits <= FACTOR_DIGITS && digits > 0;
+    let small = digits > 0 && digits <= FACTOR_DIGITS && spare(matrix).is_some();
     let seed = options.seed;
     // Large matrices in blocks alone, small ones both ways, and in a hurry twice the way that is quicker.
     let hurry = small && budget < HURRY * STEPS;
@@ -109,12 +111,18 @@ fn search(matrix: &Matrix, options: &Options) -> Solution {
     best.expect("one at least")
 }
 
+/// Room for new inputs and outputs of a factor; nothing if its tables, which are squares of these, would be too large.
+fn spare(matrix: &Matrix) -> Option<[usize; 2]> {
+    let (n, m) = (matrix.inputs().len(), matrix.outputs());
+    (n <= FACTOR_INPUTS && m <= FACTOR_OUTPUTS).then_some([n * 8 + 8, m * 4 + 8])
+}
+
 /// The best of many attempts at a product of factors.
 fn factored(matrix: &Matrix, levels: u32, budget: u64, (seed, start): (u64, u64)) -> Draft {
     let mut random = Random::new(seed, start);
     let (n, m) = (matrix.inputs().len(), matrix.outputs());
     let weights: Vec<Vec<i64>> = (0..n).map(|i| (0..m).map(|j| matrix.weight(i, j)).collect()).collect();
-    let mut factor = Factor::new(&weights, levels, [n * 8 + 8, m * 4 + 8]);
+    let mut factor = Factor::new(&weights, levels, spare(matrix).expect("the matrix is small"));
     factor.reduce(&mut random);
     let (mut best, mut draft) = (factor.cost(), from_factor(matrix, &factor));
     while factor.work * FACTOR_STEP < budget && !factor.parts.is_empty() {

@@ -31,16 +31,33 @@ struct Sum {
 }
 
 impl Sum {
-    /// Adds `other * by`; nothing where a number gets too large.
-    fn add(mut self, other: &Self, by: i128) -> Option<Self> {
-        self.constant = self.constant.checked_add(other.constant.checked_mul(by)?)?;
-        for (leaf, w) in &other.weights {
-            let sum = self.weights.entry(*leaf).or_default();
-            *sum = sum.checked_add(w.checked_mul(by)?)?;
+    /// A value itself; nothing if it is too wide.
+    fn leaf(kernel: &Kernel, id: ValueId) -> Option<Self> {
+        let value = kernel.value(id);
+        if value.op == Op::Const {
+            return Some(Self { constant: value.range.lo, ..Self::default() });
         }
-        self.weights.retain(|_, w| *w != 0);
-        let fits = |w: &i128| w.unsigned_abs() >> Matrix::MAX_WEIGHT_BITS == 0;
-        self.weights.values().all(fits).then_some(self)
+        let narrow = |v: i128| v.unsigned_abs() >> Matrix::MAX_INPUT_BITS == 0;
+        let r = value.range;
+        (narrow(r.lo) && narrow(r.hi)).then(|| Self { weights: BTreeMap::from([(id, 1)]), constant: 0 })
+    }
+
+    /// Adds `other * by`; changes nothing, and says so, where a number gets too large.
+    fn add(&mut self, other: &Self, by: i128) -> bool {
+        let sum = |a: i128, b: i128| b.checked_mul(by).and_then(|b| a.checked_add(b));
+        let fits = |w: i128| w.unsigned_abs() >> Matrix::MAX_WEIGHT_BITS == 0;
+        let weight = |leaf: &ValueId| self.weights.get(leaf).copied().unwrap_or(0);
+        let all = other.weights.iter().all(|(leaf, w)| sum(weight(leaf), *w).is_some_and(fits));
+        let Some(constant) = sum(self.constant, other.constant).filter(|_| all) else { return false };
+        self.constant = constant;
+        for (leaf, w) in &other.weights {
+            let weight = self.weights.entry(*leaf).or_default();
+            *weight += w * by;
+            if *weight == 0 {
+                self.weights.remove(leaf);
+            }
+        }
+        true
     }
 }
 
@@ -129,30 +146,73 @@ fn find(group: &mut BTreeMap<Ranked, Ranked>, id: Ranked) -> Ranked {
     end
 }
 
-/// Each value as a sum of leaves, where it is one.
+/// Each value as a sum of leaves, where it is one. Of sums that only other sums read nothing is left but that they are
+/// sums: a chain of additions would else take the square of its length.
 fn sums(kernel: &Kernel) -> Vec<Option<Sum>> {
+    let parts: Vec<_> = (0..kernel.values.len()).map(|i| sum_of(kernel, ValueId(i as u32))).collect();
+    // How often sums will read each value; nothing where anything else does.
+    let mut reads: Vec<Option<u32>> = vec![Some(0); kernel.values.len()];
+    kernel.outputs.iter().for_each(|(_, id)| reads[id.index()] = None);
+    kernel.states.iter().for_each(|s| reads[s.next.index()] = None);
+    for (value, parts) in kernel.values.iter().zip(&parts) {
+        for o in value.op.operands() {
+            let n = &mut reads[o.index()];
+            *n = if parts.is_some() { n.map(|n| n + 1) } else { None };
+        }
+    }
     let mut sums: Vec<Option<Sum>> = Vec::with_capacity(kernel.values.len());
-    let narrow = |id: ValueId| {
-        let r = kernel.value(id).range;
-        r.lo.unsigned_abs().max(r.hi.unsigned_abs()) >> Matrix::MAX_INPUT_BITS == 0
-    };
-    for i in 0..kernel.values.len() {
-        let sum = sum_of(kernel, ValueId(i as u32)).and_then(|(parts, constant)| {
-            parts.into_iter().try_fold(Sum { constant, ..Sum::default() }, |sum, (id, by)| {
-                let value = kernel.value(id);
-                let leaf = || {
-                    let constant = if value.op == Op::Const { value.range.lo } else { 0 };
-                    let weights = (value.op != Op::Const).then_some((id, 1)).into_iter().collect();
-                    Sum { weights, constant }
-                };
-                let part = sums[id.index()].clone().unwrap_or_else(leaf);
-                part.weights.keys().all(|l| narrow(*l)).then_some(())?;
-                sum.add(&part, by)
-            })
-        });
+    for part in &parts {
+        let sum =
+            part.as_ref().and_then(|(parts, constant)| sum(kernel, &mut sums, &reads, parts, *constant));
+        if sum.is_some() {
+            for (id, _) in part.iter().flat_map(|(parts, _)| parts) {
+                reads[id.index()] = reads[id.index()].map(|n| n - 1);
+                if let (Some(0), Some(sum)) = (reads[id.index()], &mut sums[id.index()]) {
+                    *sum = Sum::default();
+                }
+            }
+        }
         sums.push(sum);
     }
     sums
+}
+
+/// The sum of `parts` and `constant`.
+fn sum(
+    kernel: &Kernel,
+    sums: &mut [Option<Sum>],
+    reads: &[Option<u32>],
+    parts: &[(ValueId, i128)],
+    constant: i128,
+) -> Option<Sum> {
+    let length = |id: ValueId| sums[id.index()].as_ref().map_or(1, |s| s.weights.len());
+    let longest = (0..parts.len()).max_by_key(|p| length(parts[*p].0))?;
+    let (first, by) = parts[longest];
+    // The longest part is the start where nothing else reads it, so that a chain grows in place.
+    let taken = reads[first.index()] == Some(1) && by == 1 && sums[first.index()].is_some();
+    let mut total = Sum::default();
+    if taken {
+        total = sums[first.index()].as_mut().map(std::mem::take).expect("it is a sum");
+    }
+    let others = || parts.iter().enumerate().filter(|(p, _)| !taken || *p != longest).map(|(_, part)| *part);
+    let constant = Sum { constant, ..Sum::default() };
+    let mut add = |id: ValueId, by: i128| match &sums[id.index()] {
+        Some(part) => total.add(part, by),
+        None => Sum::leaf(kernel, id).is_some_and(|leaf| total.add(&leaf, by)),
+    };
+    let added = others().take_while(|(id, by)| add(*id, *by)).count();
+    if added == others().count() && total.add(&constant, 1) {
+        return Some(total);
+    }
+    // As it was.
+    if taken {
+        for (id, by) in others().take(added) {
+            let part = sums[id.index()].clone().or_else(|| Sum::leaf(kernel, id));
+            total.add(&part.expect("it was added"), -by);
+        }
+        sums[first.index()] = Some(total);
+    }
+    None
 }
 
 fn region(kernel: &Kernel, sums: &[Option<Sum>], roots: &[ValueId]) -> Region {
