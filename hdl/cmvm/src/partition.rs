@@ -32,6 +32,8 @@ enum Move {
 
 /// Of the effort, what goes into the choice of groups, in percent.
 const SWAPS: u64 = 10;
+/// Larger blocks gain more by further effort: each input more lets one in so many adders go.
+const PROMISE: usize = 50;
 /// The part of the effort that goes into the trial of one size.
 const TRIAL: u64 = 100;
 /// Work that every attempt counts for, at least.
@@ -66,7 +68,7 @@ impl<'m> Partition<'m> {
             // Adders of all blocks, and those between them.
             (block.adders + used + refine.helpers() - before, k)
         });
-        let (_, size) = tried.min_by_key(|(adders, k)| (adders * inputs * 1000 / k, *k))?;
+        let (_, size) = tried.min_by_key(|(adders, k)| (adders * inputs * (PROMISE - k) / k, *k))?;
         let mut order: Vec<usize> = (0..inputs).collect();
         Random::new(seed, 0).shuffle(&mut order);
         let count = inputs.div_ceil(size);

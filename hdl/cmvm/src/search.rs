@@ -46,9 +46,9 @@ impl Default for Options {
 const FREE: u32 = 12;
 const MOST: u32 = 40;
 /// Steps of work in a microsecond, about.
-const STEPS: u64 = 64;
+const STEPS: u64 = 90;
 /// A step of a factor in steps of a block.
-const FACTOR_STEP: u64 = 6;
+const FACTOR_STEP: u64 = 9;
 /// Matrices of more digits are too large for a factor as a whole.
 const FACTOR_DIGITS: u32 = 6000;
 const FACTOR_INPUTS: usize = 128;
