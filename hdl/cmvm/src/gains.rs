@@ -125,10 +125,10 @@ mod tests {
             for b in (-70i64..70).filter(|b| *b != 0) {
                 let mut gains = [0; RELATIONS];
                 fill(&mut gains, a, b);
-                for k in 0..2 * (2 * REACH + 1) {
+                for (k, gain) in gains.into_iter().enumerate().take(2 * (2 * REACH + 1)) {
                     let relation = Relation::new(k);
                     let (c, saved) = relation.part(a, b);
-                    assert_eq!(gains[k], saved, "{a} {b} {relation:?}");
+                    assert_eq!(gain, saved, "{a} {b} {relation:?}");
                     let (ra, rb) = relation.rest(a, b, c);
                     let digits = |list: &[i64]| list.iter().map(|v| weight(*v) as i16).sum::<i16>();
                     assert_eq!(saved, digits(&[a, b]) - digits(&[ra, rb, c]), "{a} {b} {relation:?} {c}");

@@ -16,9 +16,12 @@ use nervure_core::kernel::{Kernel, Op, Range, Value, ValueId};
 
 use regions::{Region, Root, regions};
 
+/// Ends of the leaves' ranges, and the weights of all roots.
+type Question = (Vec<(i128, i128)>, Vec<i64>);
+
 /// The same kernel with its products with constants as shared adders.
 pub fn share_constant_products(kernel: &Kernel, options: &Options) -> Kernel {
-    let mut solved: HashMap<(Vec<(i128, i128)>, Vec<i64>), Solution> = HashMap::new();
+    let mut solved: HashMap<Question, Solution> = HashMap::new();
     let mut rewrite = Rewrite { kernel, values: Vec::new(), new_id: vec![None; kernel.values.len()] };
     let regions: Vec<(Region, Solution)> = regions(kernel)
         .into_iter()
@@ -102,13 +105,12 @@ impl Rewrite<'_> {
                 stack.extend(missing);
                 continue;
             }
-            match region {
-                Some((region, solution)) => self.region(region, solution),
-                None => {
-                    let Value { op, range, frac } = *self.kernel.value(id);
-                    let op = op.map(|o| self.new_id[o.index()].expect("operands are written"));
-                    self.new_id[id.index()] = Some(self.push(op, range, frac));
-                }
+            if let Some((region, solution)) = region {
+                self.region(region, solution);
+            } else {
+                let Value { op, range, frac } = *self.kernel.value(id);
+                let op = op.map(|o| self.new_id[o.index()].expect("operands are written"));
+                self.new_id[id.index()] = Some(self.push(op, range, frac));
             }
         }
     }
@@ -180,12 +182,12 @@ impl Rewrite<'_> {
     }
 
     fn finish(self) -> Kernel {
-        let new = |id: ValueId| self.new_id[id.index()].expect("everything that counts is written");
-        let mut kernel = self.kernel.clone();
-        kernel.values = self.values.clone();
+        let new_id = self.new_id;
+        let new = |id: ValueId| new_id[id.index()].expect("everything that counts is written");
+        let mut kernel = Kernel { values: self.values, ..self.kernel.clone() };
         kernel.outputs.iter_mut().for_each(|(_, id)| *id = new(*id));
         kernel.states.iter_mut().for_each(|s| s.next = new(s.next));
-        kernel.names.retain(|(id, _)| self.new_id[id.index()].is_some());
+        kernel.names.retain(|(id, _)| new_id[id.index()].is_some());
         kernel.names.iter_mut().for_each(|(id, _)| *id = new(*id));
         kernel.remove_dead();
         kernel.validate();
