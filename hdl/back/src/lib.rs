@@ -7,10 +7,12 @@ mod bus;
 mod fuse;
 mod lower;
 mod passes;
+mod products;
 mod render;
 mod replay;
 
 pub use lower::{Options, lower};
 pub use passes::{PASSES, Pass, optimise};
+pub use products::share_constant_products;
 pub use render::{File, render};
 pub use replay::{Replay, SampleCycles};

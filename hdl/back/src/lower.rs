@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nervure_core::ident::{Names, ident};
-use nervure_core::kernel::{Kernel, Stages};
+use nervure_core::kernel::Stages;
 use nervure_core::num::gcd;
 use nervure_core::{
     Body, Channel, Design, Diagnostic, Endpoint, Instance, Module, Network, Registry, Stream, Target,
@@ -17,6 +17,7 @@ use nervure_core::{
 use serde_json::json;
 
 use crate::fuse::{self, Unit};
+use crate::products::share_constant_products;
 
 /// What a design is lowered for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,6 +28,9 @@ pub struct Options {
     pub most_stages: Option<u32>,
     /// One module a layer: no fusion.
     pub separate: bool,
+    /// Work to spend on products with constants, in units of about a microsecond of one core; a second of two cores when
+    /// absent. It is counted, not timed: equal efforts give equal designs.
+    pub effort: Option<u64>,
 }
 
 /// Who reads a tensor: its port, the beats of queue in front of it, and the layer's name.
@@ -50,6 +54,7 @@ struct Lowering<'a> {
     target: &'a Target,
     budget_ps: u32,
     most_stages: u32,
+    products: nervure_cmvm::Options,
     names: Names,
     design: Design,
 }
@@ -87,8 +92,11 @@ pub fn lower(
         channels: Vec::new(),
     };
     let most_stages = options.most_stages.unwrap_or(u32::MAX).max(1);
-    let mut l =
-        Lowering { registry, target, budget_ps: target.budget_ps(clock_mhz), most_stages, names, design };
+    let mut products = nervure_cmvm::Options::default();
+    products.effort = options.effort.unwrap_or(products.effort);
+    products.threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let budget_ps = target.budget_ps(clock_mhz);
+    let mut l = Lowering { registry, target, budget_ps, most_stages, products, names, design };
     l.run(network, fuse::units(network, options.separate))?;
     let design = sorted(l.design);
     design.validate();
@@ -150,7 +158,7 @@ impl Lowering<'_> {
                 (Body::Kernel(kernel), stages, timing, vec!["kernel".to_owned(), "param".to_owned()])
             }
             Body::Flat(kernel) => {
-                let mut kernel = share_constant_products(kernel);
+                let mut kernel = share_constant_products(&kernel, &self.products);
                 kernel.simplify();
                 kernel.validate();
                 let stages = kernel.flat_stages(self.target, self.budget_ps, self.most_stages);
@@ -257,12 +265,6 @@ impl Lowering<'_> {
 const fn pipeline(stages: Stages) -> (Option<Stages>, Timing) {
     let timing = Timing::Pipeline { depth: stages.count - 1, prologue: 0 };
     (Some(stages), timing)
-}
-
-/// The place of the pass that rewrites products by constants, and the sums behind them, into shared adders: after fusion,
-/// before pipelining. Products come as `x * constant`, sums as balanced trees of values with equal fractions.
-const fn share_constant_products(kernel: Kernel) -> Kernel {
-    kernel
 }
 
 /// The same design with modules in topological order (Kahn's algorithm; ties by the order they were made in).

@@ -105,6 +105,10 @@ pub(crate) struct BuildArgs {
     /// Clock to schedule for [default: the board's, else the target's].
     #[arg(long, value_name = "MHZ", value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub(crate) clock: Option<u32>,
+    /// Work to spend on sharing the adders of products with constants, in microseconds of one core; counted, not timed, so
+    /// that equal efforts give equal designs [default: a second of two cores].
+    #[arg(long, value_name = "N")]
+    pub(crate) effort: Option<u64>,
     /// Most pipeline stages of an unrolled module, even where the clock would need more.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) stages: Option<u32>,

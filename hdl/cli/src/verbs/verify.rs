@@ -35,7 +35,9 @@ pub(crate) fn verify(console: &Console, args: &VerifyArgs) -> Result<bool> {
     let network = nervure_front::load(&args.dir.join("sim/network.yaml"), &registry, &[])?;
     let number = |field: &str| manifest[field].as_u64().and_then(|n| u32::try_from(n).ok());
     let separate = manifest["fused"] == false;
-    let options = Options { clock_mhz: number("clock_mhz"), most_stages: number("most_stages"), separate };
+    let effort = manifest["effort"].as_u64();
+    let options =
+        Options { clock_mhz: number("clock_mhz"), most_stages: number("most_stages"), separate, effort };
     let compiled = Compiled::new(network, &registry, target, &options)?;
     if manifest["version"] != env!("CARGO_PKG_VERSION") {
         console.note(&format!(

@@ -151,6 +151,28 @@ impl Op {
         };
         list.into_iter().flatten()
     }
+
+    /// The same operation of other operands.
+    #[must_use]
+    pub fn map(self, f: impl Fn(ValueId) -> ValueId) -> Self {
+        match self {
+            Self::Input(_) | Self::State(_) | Self::Param(_) | Self::Const => self,
+            Self::Add(a, b) => Self::Add(f(a), f(b)),
+            Self::Sub(a, b) => Self::Sub(f(a), f(b)),
+            Self::AddCarry(a, b, c) => Self::AddCarry(f(a), f(b), f(c)),
+            Self::Complement(a) => Self::Complement(f(a)),
+            Self::Mul(a, b) => Self::Mul(f(a), f(b)),
+            Self::Shl(a, k) => Self::Shl(f(a), k),
+            Self::Shr(a, k, r) => Self::Shr(f(a), k, r),
+            Self::Compare(c, a, b) => Self::Compare(c, f(a), f(b)),
+            Self::Bit(o, a, b) => Self::Bit(o, f(a), f(b)),
+            Self::Not(a) => Self::Not(f(a)),
+            Self::Select(c, a, b) => Self::Select(f(c), f(a), f(b)),
+            Self::Clamp(a) => Self::Clamp(f(a)),
+            Self::Wrap(a) => Self::Wrap(f(a)),
+            Self::Table(a, t) => Self::Table(f(a), t),
+        }
+    }
 }
 
 /// One value of the graph.

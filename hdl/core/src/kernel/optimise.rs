@@ -13,7 +13,7 @@ impl Kernel {
                 Op::Shl(a, 0) if self.value(a).range == self.value(id).range => a,
                 _ => id,
             };
-            let op = map(self.values[i].op, read);
+            let op = self.values[i].op.map(read);
             let op = match op {
                 Op::Shl(a, n) => match self.value(a).op {
                     Op::Shl(b, m) if u32::from(n) + u32::from(m) < 64 => Op::Shl(b, n + m),
@@ -43,7 +43,7 @@ impl Kernel {
         for (i, value) in self.values.iter().enumerate().filter(|(i, _)| live[*i]) {
             new_id[i] = ValueId(kept.len() as u32);
             let mut value = *value;
-            value.op = map(value.op, |id| new_id[id.index()]);
+            value.op = value.op.map(|id| new_id[id.index()]);
             kept.push(value);
         }
         self.values = kept;
@@ -51,26 +51,5 @@ impl Kernel {
         self.names.iter_mut().for_each(|(id, _)| *id = new_id[id.index()]);
         self.outputs.iter_mut().for_each(|(_, id)| *id = new_id[id.index()]);
         self.states.iter_mut().for_each(|s| s.next = new_id[s.next.index()]);
-    }
-}
-
-/// The same operation on other operands.
-fn map(op: Op, n: impl Fn(ValueId) -> ValueId) -> Op {
-    match op {
-        Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const => op,
-        Op::Add(a, b) => Op::Add(n(a), n(b)),
-        Op::Sub(a, b) => Op::Sub(n(a), n(b)),
-        Op::AddCarry(a, b, c) => Op::AddCarry(n(a), n(b), n(c)),
-        Op::Complement(a) => Op::Complement(n(a)),
-        Op::Mul(a, b) => Op::Mul(n(a), n(b)),
-        Op::Shl(a, k) => Op::Shl(n(a), k),
-        Op::Shr(a, k, r) => Op::Shr(n(a), k, r),
-        Op::Compare(c, a, b) => Op::Compare(c, n(a), n(b)),
-        Op::Bit(o, a, b) => Op::Bit(o, n(a), n(b)),
-        Op::Not(a) => Op::Not(n(a)),
-        Op::Select(c, a, b) => Op::Select(n(c), n(a), n(b)),
-        Op::Clamp(a) => Op::Clamp(n(a)),
-        Op::Wrap(a) => Op::Wrap(n(a)),
-        Op::Table(a, t) => Op::Table(n(a), t),
     }
 }
