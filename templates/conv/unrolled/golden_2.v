@@ -101,33 +101,37 @@ module example_unrolled_kernel (
   output wire signed [8:0] y_3,
   output wire signed [8:0] y_4
 );
-  wire signed [4:0] product = $signed({3'd0, x_7}) * $signed(5'd28);
   wire [2:0] sum = {1'd0, x_2} + {1'd0, x_3};
-  wire signed [4:0] sum_2 = {2'd0, sum} + product;
-  wire [3:0] product_2 = {2'd0, x_1} * 4'd3;
-  wire signed [4:0] product_3 = $signed({3'd0, x_9}) * $signed(5'd28);
-  wire [3:0] sum_3 = product_2 + {2'd0, x_4};
-  wire signed [4:0] sum_4 = {3'd0, x_5} + product_3;
-  wire signed [4:0] sum_5 = {1'd0, sum_3} + sum_4;
-  wire [3:0] product_4 = {2'd0, x_3} * 4'd3;
-  wire signed [4:0] product_5 = $signed({3'd0, x_11}) * $signed(5'd28);
-  wire [3:0] sum_6 = product_4 + {2'd0, x_6};
-  wire signed [4:0] sum_7 = {3'd0, x_7} + product_5;
-  wire signed [4:0] sum_8 = {1'd0, sum_6} + sum_7;
-  wire [3:0] product_6 = {2'd0, x_5} * 4'd3;
-  wire signed [4:0] product_7 = $signed({3'd0, x_13}) * $signed(5'd28);
-  wire [3:0] sum_9 = product_6 + {2'd0, x_8};
-  wire signed [4:0] sum_10 = {3'd0, x_9} + product_7;
-  wire signed [4:0] sum_11 = {1'd0, sum_9} + sum_10;
-  wire [3:0] product_8 = {2'd0, x_7} * 4'd3;
-  wire [3:0] sum_12 = product_8 + {2'd0, x_10};
-  wire [3:0] sum_13 = sum_12 + {2'd0, x_11};
+  wire [3:0] shifted = {x_7, 2'd0};
+  wire signed [4:0] difference = {2'd0, sum} - {1'd0, shifted};
+  wire [3:0] shifted_2 = {x_11, 2'd0};
+  wire [3:0] sum_2 = {2'd0, x_3} + shifted_2;
+  wire [3:0] shifted_3 = {x_3, 2'd0};
+  wire [3:0] sum_3 = shifted_3 + {2'd0, x_6};
+  wire signed [4:0] difference_2 = {3'd0, x_7} - {1'd0, sum_2};
+  wire signed [4:0] sum_4 = {1'd0, sum_3} + difference_2;
+  wire [3:0] shifted_4 = {x_7, 2'd0};
+  wire [3:0] sum_5 = shifted_4 + {2'd0, x_10};
+  wire signed [2:0] difference_3 = {1'd0, x_11} - {1'd0, x_7};
+  wire [3:0] sum_6 = sum_5 + {difference_3[2], difference_3};
+  wire [3:0] shifted_5 = {x_9, 2'd0};
+  wire [3:0] sum_7 = {2'd0, x_1} + shifted_5;
+  wire [3:0] shifted_6 = {x_1, 2'd0};
+  wire [3:0] sum_8 = shifted_6 + {2'd0, x_4};
+  wire signed [4:0] difference_4 = {3'd0, x_5} - {1'd0, sum_7};
+  wire signed [4:0] sum_9 = {1'd0, sum_8} + difference_4;
+  wire [3:0] shifted_7 = {x_13, 2'd0};
+  wire [3:0] sum_10 = {2'd0, x_5} + shifted_7;
+  wire [3:0] shifted_8 = {x_5, 2'd0};
+  wire [3:0] sum_11 = shifted_8 + {2'd0, x_8};
+  wire signed [4:0] difference_5 = {3'd0, x_9} - {1'd0, sum_10};
+  wire signed [4:0] sum_12 = {1'd0, sum_11} + difference_5;
 
-  assign y_0 = {{4{sum_2[4]}}, sum_2};
-  assign y_1 = {{4{sum_5[4]}}, sum_5};
-  assign y_2 = {{4{sum_8[4]}}, sum_8};
-  assign y_3 = {{4{sum_11[4]}}, sum_11};
-  assign y_4 = {5'd0, sum_13};
+  assign y_0 = {{4{difference[4]}}, difference};
+  assign y_1 = {{4{sum_9[4]}}, sum_9};
+  assign y_2 = {{4{sum_4[4]}}, sum_4};
+  assign y_3 = {{4{sum_12[4]}}, sum_12};
+  assign y_4 = {5'd0, sum_6};
 
   // Bits that carry no information.
   wire unused = &{1'b0, x_0, x_12};

@@ -77,27 +77,24 @@ module example_unrolled_kernel (
   output wire signed [10:0] y_1,
   output wire signed [10:0] y_2
 );
-  wire signed [7:0] shifted = {x_0, 2'd0};
-  wire signed [6:0] shifted_2 = {x_2, 1'd0};
-  wire signed [8:0] product = $signed({{3{x_3[5]}}, x_3}) * $signed(9'd508);
-  wire signed [8:0] sum = {shifted[7], shifted} + {{2{shifted_2[6]}}, shifted_2};
-  wire signed [8:0] sum_2 = product + 9'd5;
-  wire signed [9:0] sum_3 = {sum[8], sum} + {sum_2[8], sum_2};
-  wire signed [6:0] product_2 = $signed({x_0[5], x_0}) * $signed(7'd127);
-  wire signed [7:0] shifted_3 = {x_1, 2'd0};
-  wire signed [7:0] product_3 = $signed({{2{x_2[5]}}, x_2}) * $signed(8'd253);
-  wire signed [7:0] product_4 = $signed({{2{x_3[5]}}, x_3}) * $signed(8'd3);
-  wire signed [8:0] sum_4 = {{2{product_2[6]}}, product_2} + {shifted_3[7], shifted_3};
-  wire signed [8:0] sum_5 = {product_3[7], product_3} + {product_4[7], product_4};
-  wire signed [9:0] sum_6 = {sum_4[8], sum_4} + {sum_5[8], sum_5};
-  wire signed [10:0] sum_7 = {sum_6[9], sum_6} - 11'd300;
-  wire signed [8:0] product_5 = $signed({{3{x_1[5]}}, x_1}) * $signed(9'd5);
-  wire signed [8:0] sum_8 = {{2{product_2[6]}}, product_2} + product_5;
-  wire signed [9:0] sum_9 = {sum_8[8], sum_8} + {{2{product_4[7]}}, product_4};
+  wire signed [6:0] difference = {x_0[5], x_0} - {x_3[5], x_3};
+  wire signed [7:0] shifted = {difference, 1'd0};
+  wire signed [8:0] sum = {{3{x_2[5]}}, x_2} + {shifted[7], shifted};
+  wire signed [6:0] shifted_2 = {x_1, 1'd0};
+  wire signed [7:0] sum_2 = {shifted_2[6], shifted_2} + {{2{x_3[5]}}, x_3};
+  wire signed [8:0] shifted_3 = {sum_2, 1'd0};
+  wire signed [8:0] difference_2 = shifted_3 - {{2{difference[6]}}, difference};
+  wire signed [7:0] shifted_4 = {x_2, 2'd0};
+  wire signed [7:0] difference_3 = {{2{x_2[5]}}, x_2} - shifted_4;
+  wire signed [9:0] sum_3 = {difference_2[8], difference_2} + {{2{difference_3[7]}}, difference_3};
+  wire signed [9:0] sum_4 = {{4{x_1[5]}}, x_1} + {difference_2[8], difference_2};
+  wire signed [9:0] shifted_5 = {sum, 1'd0};
+  wire signed [9:0] sum_5 = shifted_5 + 10'd5;
+  wire signed [10:0] sum_6 = {sum_3[9], sum_3} - 11'd300;
 
-  assign y_0 = {sum_3[9], sum_3};
-  assign y_1 = sum_7;
-  assign y_2 = {sum_9[9], sum_9};
+  assign y_0 = {sum_5[9], sum_5};
+  assign y_1 = sum_6;
+  assign y_2 = {sum_4[9], sum_4};
 endmodule
 
 `default_nettype wire

@@ -83,25 +83,29 @@ module example_unrolled_kernel (
   output wire signed [15:0] y_2,
   output wire signed [15:0] y_3
 );
-  wire [4:0] shifted = x_2;
-  wire signed [7:0] product = $signed({3'd0, x_0}) * $signed(8'd252);
+  wire [5:0] sum = {1'd0, x_0} + {1'd0, x_3};
+  wire [6:0] sum_2 = {2'd0, x_1} + {1'd0, sum};
+  wire signed [5:0] difference = {1'd0, x_4} - {1'd0, x_5};
+  wire [6:0] shifted = {x_0, 2'd0};
+  wire signed [8:0] difference_2 = {{3{difference[5]}}, difference} - {2'd0, shifted};
   wire [7:0] shifted_2 = {x_2, 3'd0};
-  wire signed [5:0] product_2 = $signed({1'd0, x_5}) * $signed(6'd63);
-  wire signed [8:0] sum = {product[7], product} + {1'd0, shifted_2};
-  wire signed [5:0] sum_2 = {1'd0, x_4} + product_2;
-  wire signed [9:0] sum_3 = {sum[8], sum} + {{4{sum_2[5]}}, sum_2};
-  wire [6:0] product_3 = {2'd0, x_0} * 7'd3;
-  wire [6:0] product_4 = {2'd0, x_1} * 7'd3;
-  wire [6:0] product_5 = {2'd0, x_3} * 7'd3;
-  wire [7:0] product_6 = {3'd0, x_4} * 8'd5;
-  wire [7:0] sum_4 = {1'd0, product_3} + {1'd0, product_4};
-  wire [7:0] sum_5 = {1'd0, product_5} + product_6;
-  wire [8:0] sum_6 = {1'd0, sum_4} + {1'd0, sum_5};
+  wire signed [9:0] sum_3 = {2'd0, shifted_2} + {difference_2[8], difference_2};
+  wire [6:0] shifted_3 = {x_4, 2'd0};
+  wire [7:0] sum_4 = {3'd0, x_4} + {1'd0, shifted_3};
+  wire [8:0] shifted_4 = {sum_2, 2'd0};
+  wire [9:0] sum_5 = {1'd0, shifted_4} + {2'd0, sum_4};
+  wire [8:0] difference_3 = sum_5[8:0] - {2'd0, sum_2};
+  wire [4:0] shifted_5 = x_2;
+  wire signed [9:0] shifted_6 = sum_3;
+  wire [8:0] shifted_7 = difference_3;
 
   assign y_0 = 16'd0;
-  assign y_1 = {11'd0, shifted};
-  assign y_2 = {{6{sum_3[9]}}, sum_3};
-  assign y_3 = {7'd0, sum_6};
+  assign y_1 = {11'd0, shifted_5};
+  assign y_2 = {{6{shifted_6[9]}}, shifted_6};
+  assign y_3 = {7'd0, shifted_7};
+
+  // Bits that carry no information.
+  wire unused = &{1'b0, sum_5[9]};
 endmodule
 
 `default_nettype wire
