@@ -63,16 +63,22 @@ fn compare(python: &Path, network: &Network, samples: &Samples, threads: usize) 
 
     let (mut theirs, mut ours) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
+        // Each warms up for its turn: the other one has had the caches, and the cores have slept.
+        torch.ask("run")?;
         let seconds = torch.ask("run")?.parse()?;
         theirs.push(seconds);
         // Its threads spin for a while.
         sleep(Duration::from_millis(100));
-        let (start, mut runs) = (Instant::now(), 0.0);
-        while start.elapsed().as_secs_f64() < seconds {
-            run();
-            runs += 1.0;
-        }
-        ours.push(start.elapsed().as_secs_f64() / runs);
+        let mut turn = || {
+            let (start, mut runs) = (Instant::now(), 0.0);
+            while start.elapsed().as_secs_f64() < seconds {
+                run();
+                runs += 1.0;
+            }
+            start.elapsed().as_secs_f64() / runs
+        };
+        turn();
+        ours.push(turn());
     }
     let rate = |seconds: f64| samples.count as f64 / seconds;
     let [(a, a_best), (b, b_best)] = [theirs, ours].map(|mut seconds| {

@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex};
 
 use nervure_core::{Diagnostic, Network, Runner, Samples, Stream};
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
 pub use record::Recorded;
 pub use score::{accuracy, classes, mean, mse};
 
@@ -59,6 +61,8 @@ pub struct Simulator<'a> {
     trace: bool,
     /// One a thread, made when there is work for it.
     workers: Vec<Option<Worker<'a>>>,
+    /// The threads but the caller's own; they wait for the next run.
+    pool: ThreadPool,
 }
 
 impl<'a> Simulator<'a> {
@@ -70,12 +74,15 @@ impl<'a> Simulator<'a> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if options.threads == 0 { cores() } else { options.threads };
         let workers = std::iter::repeat_with(|| None).take(threads).collect();
-        Ok(Self { network, plan, trace: options.trace, workers })
+        // One at least, which costs nothing while it has nothing to do.
+        let pool = ThreadPoolBuilder::new().num_threads((threads - 1).max(1)).build();
+        let pool = pool.expect("the system gives a thread");
+        Ok(Self { network, plan, trace: options.trace, workers, pool })
     }
 
     /// Executes every sample. `progress` hears the number of samples done, from any thread.
     pub fn run(&mut self, samples: &Samples, progress: &(dyn Fn(usize) + Sync)) -> Trace {
-        let Self { network, plan, workers, .. } = self;
+        let Self { network, plan, workers, pool, .. } = self;
         let (network, plan) = (*network, &*plan);
         let (count, steps) = (samples.count, samples.steps.max(1));
         let mut outputs: Vec<Recorded> = (network.outputs.iter())
@@ -113,12 +120,10 @@ impl<'a> Simulator<'a> {
                 progress(done.fetch_add(job.count, Ordering::Relaxed) + job.count);
             }
         };
-        std::thread::scope(|scope| {
-            let mut workers = workers.iter_mut().take(threads);
-            let own = workers.next();
-            for worker in workers {
-                scope.spawn(|| work(worker));
-            }
+        let (mut workers, work) = (workers.iter_mut().take(threads), &work);
+        let own = workers.next();
+        pool.in_place_scope(|scope| {
+            workers.for_each(|worker| scope.spawn(move |_| work(worker)));
             if let Some(worker) = own {
                 work(worker);
             }

@@ -116,7 +116,9 @@ impl State {
 
     pub(super) fn reset(&mut self) {
         self.neuron.reset();
-        self.previous.fill(0);
+        if !self.previous.is_empty() {
+            self.previous.fill(0);
+        }
         self.started = false;
     }
 

@@ -5,22 +5,22 @@
 
 use std::ops::{Add, AddAssign};
 
-use nervure_core::simd::bits;
+use nervure_core::simd::{bits, rows};
 use nervure_core::{Tensor, vectorised};
 
 use super::Params;
 use super::sums::{BLOCK, blocks};
 
 /// Neurons that are summed at once where there are enough of them.
-const PAIR: usize = 2 * BLOCK;
+const PAIR: usize = rows::ROW;
 /// Inputs of a group.
 const GROUP: usize = 4;
 /// Spikes of a group: which of its inputs.
 const PATTERNS: usize = 1 << GROUP;
 /// Rows that are added to each other before they are added to a sum.
-const ROWS: usize = 4;
+const ROWS: usize = rows::SMALL;
 /// Rows are added in so many at a time, with empty ones at the end: a processor that guesses the number of rounds is seldom wrong.
-const PACE: usize = 8;
+const PACE: usize = rows::ROUND;
 /// Weights of which 8 bits hold the sum of all in [`ROWS`] rows.
 const SMALL: std::ops::RangeInclusive<i64> = -8..=7;
 /// Bytes of all tables, at most.
@@ -60,10 +60,10 @@ impl Tables {
         }
         let pairs = p.neurons().div_ceil(BLOCK).is_multiple_of(2);
         let table = |weights: &Tensor| match (bytes, pairs) {
-            (1, false) => Table::Small(rows(weights, |w| w as i8)),
-            (1, true) => Table::SmallPairs(rows(weights, |w| w as i8)),
-            (_, false) => Table::Short(rows(weights, |w| w as i16)),
-            (_, true) => Table::ShortPairs(rows(weights, |w| w as i16)),
+            (1, false) => Table::Small(patterns(weights, |w| w as i8)),
+            (1, true) => Table::SmallPairs(patterns(weights, |w| w as i8)),
+            (_, false) => Table::Short(patterns(weights, |w| w as i16)),
+            (_, true) => Table::ShortPairs(patterns(weights, |w| w as i16)),
         };
         Some(Self {
             inputs: table(&p.weights),
@@ -103,7 +103,12 @@ impl Table {
             #[inline(always)]
             || match self {
                 Self::Small(tables) => add(tables, places, sums),
-                Self::SmallPairs(tables) => add(tables, places, sums),
+                Self::SmallPairs(tables) => {
+                    let sums = sums.as_flattened_mut().as_chunks_mut().0;
+                    for (n, table) in tables.iter().enumerate() {
+                        rows::add(table, &places.all, &places.ends, sums, n, tables.len());
+                    }
+                }
                 Self::Short(tables) => add(tables, places, sums),
                 Self::ShortPairs(tables) => add(tables, places, sums),
             },
@@ -139,7 +144,7 @@ impl Places {
 #[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
 fn add<W, const N: usize>(tables: &[Vec<[W; N]>], places: &Places, sums: &mut [[i16; BLOCK]])
 where
-    W: Copy + Default + Add<Output = W>,
+    W: Copy + Add<Output = W>,
     i16: AddAssign + From<W>,
 {
     let sums = sums.as_flattened_mut().as_chunks_mut::<N>().0;
@@ -154,12 +159,8 @@ where
                         #[inline(always)]
                         |place| &rows[usize::from(place)],
                     );
-                    let mut part = [W::default(); N];
                     for i in 0..N {
-                        part[i] = (a[i] + b[i]) + (c[i] + d[i]);
-                    }
-                    for i in 0..N {
-                        total[i] += i16::from(part[i]);
+                        total[i] += i16::from((a[i] + b[i]) + (c[i] + d[i]));
                     }
                 }
             }
@@ -170,7 +171,7 @@ where
 }
 
 /// Each pattern's row is that of the pattern without its highest spike, and that spike's weights.
-fn rows<W: Copy + Default + Add<Output = W>, const N: usize>(
+fn patterns<W: Copy + Default + Add<Output = W>, const N: usize>(
     weights: &Tensor,
     weight: fn(i64) -> W,
 ) -> Vec<Vec<[W; N]>> {

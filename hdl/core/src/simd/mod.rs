@@ -5,6 +5,7 @@
 
 pub mod bits;
 pub mod nonzero;
+pub mod rows;
 
 use fearless_simd::{Level, dispatch};
 
