@@ -290,6 +290,7 @@ plant("input_unknown", ("  error: [", "  eror: ["))
 plant("elements", ("{gain: -1, of: place}]}]", "{gain: -1, of: place}]}, {terms: []}]"))
 plant("not_controlled", ("of: drive", "of: target"))
 plant("once_a_sample", network=swap(LOOP, ("overflow: saturate}\n", "overflow: saturate}\n  - name: sums\n    block: seq/sum\n")))
+plant("events", network=swap(LOOP, ("format: s8, rate: step", "format: u3, rate: event"), ("layers:\n", "layers:\n  - {name: spikes, block: stream/aer_in}\n")))
 plant("no_sequence", ("sequences:\n  - {name: target, array: plant.npz:target, format: s8}", "sequences: []"),
       ("{gain: 1, of: target}, ", ""), ("tracking: {state: place, target: target, band: 3}\n", ""))
 plant("sequence_no_array", ("plant.npz:target", "[0, 9, 9, 9]"))

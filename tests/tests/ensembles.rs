@@ -1,9 +1,10 @@
 //! Several spiking cores behind one input with one decision, and neurons that are silenced.
 
 use nervure_back::Options;
-use nervure_core::Network;
 use nervure_core::block::Rng;
+use nervure_core::{Network, Packed, PackedMut};
 use nervure_front::NetworkBuilder;
+use nervure_sim::golden::Replayer;
 use nervure_tests::command::nervure;
 use nervure_tests::{Built, golden, noise, registry, rng, target};
 use rand::RngExt;
@@ -84,6 +85,60 @@ fn silence_saves_cycles_and_gates_only_who_speaks_alone() {
     let (one, after) = gates(&ensemble(true));
     assert_eq!((none, one), ([false; 3], [false, false, true]));
     assert!(after < before, "{after} cycles with masks, {before} without");
+}
+
+/// A layer whose neurons all spike without any current, and of which some are silenced.
+fn eager(recurrent: bool, kept: &dyn Fn(usize) -> bool) -> Network {
+    let (inputs, neurons, rng) = (130, 100, &mut rng(5));
+    let x = json!({"shape": [inputs], "format": "u1", "rate": "step"});
+    let mask: Vec<_> = (0..neurons).map(|n| i64::from(kept(n))).collect();
+    let mut layer = json!({"weights": weights(neurons, inputs, rng), "weight_format": "s4", "lanes": 10,
+        "mask": mask, "neuron": {"block": "neuron/lif", "membrane": "s12", "threshold": 0, "compare": "ge",
+            "reset": "zero", "leak": {"shift": 3}, "overflow": "saturate"}});
+    if recurrent {
+        layer["recurrent"] = weights(neurons, neurons, rng);
+    }
+    NetworkBuilder::new("eager", registry())
+        .input("x", serde_json::from_value(x).expect("a tensor"), Some(10))
+        .and_then(|b| b.layer("hidden", "engine/spiking", layer))
+        .and_then(|b| b.output("hidden"))
+        .and_then(NetworkBuilder::finish)
+        .unwrap_or_else(|d| panic!("{d}"))
+}
+
+#[test]
+fn silence_is_the_same_for_spikes_as_bits() {
+    for recurrent in [false, true] {
+        let network = eager(recurrent, &|n| n % 7 != 3);
+        let samples = noise(&network, 6, 45, &mut rng(4));
+        let mut runner = network.nodes[0].instance.runner();
+        let quick = runner.step_packed(1, Packed::Bits(&[0; 3]), PackedMut::Bits(&mut [0; 2]));
+        assert!(quick, "the layer knows no way from bits");
+        let bits = golden(&network, &samples).expect("it runs");
+        let replayer = Replayer::new(&network).expect("it runs");
+        let mut integers = replayer.replay(&network, &samples);
+        let (mut answer, mut active) = (vec![0; 100], vec![0; 100]);
+        for sample in 0..samples.count {
+            let mut step = 0;
+            let check = |_, values: &[i64]| {
+                bits.outputs[0].get(sample, step, &mut answer);
+                assert_eq!(answer, values, "sample {sample}, step {step}, recurrent: {recurrent}");
+                active.iter_mut().zip(values).for_each(|(all, y)| *all += y);
+                step += 1;
+            };
+            integers.visit_all(sample, |_, _, _, _| (), check);
+            assert_eq!(step, 45);
+        }
+        for (n, spikes) in active.iter().enumerate() {
+            assert_eq!(*spikes > 0, n % 7 != 3, "neuron {n}: {spikes} spikes");
+        }
+    }
+    // Without the mask those would speak: it is the mask that is tested.
+    let network = eager(false, &|_| true);
+    let trace = golden(&network, &noise(&network, 6, 45, &mut rng(4))).expect("it runs");
+    let mut answer = vec![0; 100];
+    trace.outputs[0].get(0, 0, &mut answer);
+    assert!((3..100).step_by(7).any(|n| answer[n] == 1), "{answer:?}");
 }
 
 #[test]

@@ -234,7 +234,7 @@ impl Block for Spiking {
 
     fn folds(p: &Params) -> Vec<Fold> {
         let mut folds = vec![Fold::dividing("lanes", p.neurons(), p.output_lanes.unwrap_or(1))];
-        if p.element() == QType::unsigned(1) {
+        if p.element() == QType::unsigned(1) && !p.run_time_weights {
             folds.push(Fold { field: "events", values: vec![1, 2] });
         }
         folds

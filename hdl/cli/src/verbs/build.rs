@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use nervure_back::Options;
 use nervure_core::ident::ident;
-use nervure_core::{Registry, Samples, Target};
+use nervure_core::{Samples, Target};
 use nervure_sim::cosim::Closed;
 use nervure_sim::golden::{self, GoldenOptions, Trace};
 use nervure_sim::lint::{LintFinding, lint};
@@ -17,6 +17,7 @@ use nervure_sim::{
 use serde_json::{Value, json};
 
 use super::closed::{self, Closing};
+use super::folding::Folding;
 use super::summary;
 use crate::args::BuildArgs;
 use crate::compile::{Compiled, arrays, network_file, noise, samples_beside};
@@ -24,11 +25,10 @@ use crate::console::Console;
 use crate::embedded::{self, Board};
 use crate::figures;
 use crate::folder::{Aside, MANIFEST, hashes, sha256};
-use crate::plan::{Goal, Plan, Planner};
 
 /// Samples and where they come from.
-struct Input {
-    samples: Samples,
+pub(super) struct Input {
+    pub(super) samples: Samples,
     /// Bytes of the file; nothing for noise.
     bytes: Option<Vec<u8>>,
     file: Option<String>,
@@ -138,60 +138,7 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
     Ok(passed)
 }
 
-/// What it takes to choose a folding.
-struct Folding<'a> {
-    console: &'a Console,
-    toolbox: &'a Toolbox,
-    args: &'a BuildArgs,
-    registry: &'a Registry,
-    file: &'a Path,
-}
-
-/// Times that a synthesis may correct the estimates of a plan.
-const TRIES: usize = 3;
-
-impl Folding<'_> {
-    /// A plan, where one was asked for; for a board, Yosys has the last word on what fits.
-    fn plan(&self, board: Option<&Board>, target: &Target, options: &Options) -> Result<Option<Plan>> {
-        let args = self.args;
-        if args.fit.is_none() && args.cycles.is_none() {
-            return Ok(None);
-        }
-        let stage = self.console.stage("plan", 0);
-        let room = args.fit.as_ref().and(board).map(|b| b.resources.clone());
-        let goal = Goal { room, cycles: args.cycles.map(f64::from) };
-        let load = |set: &[(String, String)]| -> Result<Compiled> {
-            let network = nervure_front::load(self.file, self.registry, set)?;
-            Ok(Compiled::new(network, self.registry, target, options)?)
-        };
-        let samples = input(args, self.file, &load(&args.set)?)?.samples;
-        let mut planner = Planner::new(self.registry, target, options, self.file, &args.set, &samples)?;
-        let mut plan = planner.plan(&goal);
-        let checked = args.fit.is_some() && !args.no_synth && !self.console.dry;
-        for _ in 0..if checked { TRIES } else { 0 } {
-            let set: Vec<_> = args.set.iter().chain(&plan.set).cloned().collect();
-            let (compiled, folder) = (load(&set)?, tempfile::tempdir()?);
-            for file in compiled.files(self.registry) {
-                let path = folder.path().join(&file.path);
-                std::fs::create_dir_all(path.parent().expect("files lie in rtl/"))?;
-                std::fs::write(path, file.text)?;
-            }
-            let rtl = folder.path().join("rtl");
-            let made = synth(self.toolbox, &rtl, &compiled.design.name, target, "")?;
-            let (Some(made), Some(board)) = (made, board) else { break };
-            let used = figures::utilisation(&made, board, target.block_ram_bits);
-            let Some((what, n, of)) = used.into_iter().find(|(_, n, of)| n > of) else { break };
-            planner.learn(&plan, &made);
-            plan = planner.plan(&goal);
-            let note = format!("a first plan took {n:.0} of {of:.0} {what} in Yosys; estimates were raised");
-            plan.why.insert(0, note);
-        }
-        stage.done(&format!("{} steps, {:.0} cycles", plan.why.len(), plan.interval_cycles));
-        Ok(Some(plan))
-    }
-}
-
-fn input(args: &BuildArgs, network: &Path, compiled: &Compiled) -> Result<Input> {
+pub(super) fn input(args: &BuildArgs, network: &Path, compiled: &Compiled) -> Result<Input> {
     let plant = args.plant.as_deref();
     if let Some(closing) = Closing::find(plant, args.input.as_deref(), network, &compiled.network)? {
         let samples = closing.recording.samples.clone();

@@ -5,6 +5,7 @@ mod boards;
 mod build;
 mod closed;
 mod doctor;
+mod folding;
 mod import;
 mod mask;
 mod new;

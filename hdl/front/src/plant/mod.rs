@@ -82,14 +82,18 @@ fn build(root: &Node, source: &Source, network: &Network) -> Result<PlantFile, D
     Ok(PlantFile { plant, archives })
 }
 
-/// Errors: `E0142` for a tensor of the network that passes once a frame.
+/// Errors: `E0142` for a tensor of the network that passes once a frame, or as events.
 fn each_step(network: &Network) -> Result<(), Diagnostic> {
     let inputs = network.inputs.iter().map(|i| (&i.name, i.tensor.rate));
     let outputs = network.outputs.iter().map(|(n, r)| (n, network.stream(*r).tensor.rate));
-    let frame = inputs.chain(outputs).find(|(_, rate)| *rate == Rate::Frame);
-    frame.map_or(Ok(()), |(name, _)| {
-        let message = format!("`{name}` of the network passes once a sample, and a plant moves every step");
-        let help = "control with a network whose inputs and outputs all pass once a step";
+    let other = inputs.chain(outputs).find(|(_, rate)| *rate != Rate::Step);
+    other.map_or(Ok(()), |(name, rate)| {
+        let (passes, moves) = match rate {
+            Rate::Frame => ("once a sample", "moves every step"),
+            Rate::Step | Rate::Event => ("as events", "knows numbers"),
+        };
+        let message = format!("`{name}` of the network passes {passes}, and a plant {moves}");
+        let help = "control with a network whose inputs and outputs all pass once a step, as numbers";
         Err(Diagnostic::new("E0142", message, help))
     })
 }

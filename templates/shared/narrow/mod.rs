@@ -3,61 +3,20 @@
 //! Same equations as [`super::integrate`], which remains the definition for everything, and which a test holds this
 //! against. Deliberately absent: whatever is rare (many spikes, rest, adaptation, synapses, biases).
 
-use std::ops::{Add, BitAnd, BitOr, Mul, Neg, Not, Shl, Shr, Sub};
+mod pass;
 
 use nervure_core::num::Overflow;
 use nervure_core::simd::bits;
 use nervure_core::{Rounding, vectorised};
 
 use super::membrane::{Cell, Compare, Reset, When};
-
-/// Neurons that are computed at once.
-const BLOCK: usize = 64;
+use pass::{BLOCK, Many, One, Pass, Word};
 
 /// Neurons that are alike but for their state, in the narrower integers that hold every intermediate value.
 pub(crate) enum Narrow {
     Short(Neurons<i16>),
     Long(Neurons<i32>),
 }
-
-/// An integer with sign.
-pub(crate) trait Word:
-    bits::Integer
-    + Ord
-    + From<bool>
-    + From<i16>
-    + Into<i64>
-    + Neg<Output = Self>
-    + Not<Output = Self>
-    + Add<Output = Self>
-    + Sub<Output = Self>
-    + Mul<Output = Self>
-    + BitAnd<Output = Self>
-    + BitOr<Output = Self>
-    + Shl<u32, Output = Self>
-    + Shr<u32, Output = Self>
-{
-    const BITS: u32;
-    const MIN: Self;
-
-    /// The low bits.
-    fn cut(v: i64) -> Self;
-}
-
-macro_rules! words {
-    ($($word:ident),*) => {$(
-        impl Word for $word {
-            const BITS: u32 = $word::BITS;
-            const MIN: Self = $word::MIN;
-
-            #[inline(always)]
-            fn cut(v: i64) -> Self {
-                v as Self
-            }
-        }
-    )*};
-}
-words!(i16, i32);
 
 /// See [`Narrow`].
 pub(crate) struct Neurons<W> {
@@ -283,49 +242,6 @@ impl<W: Word> Neurons<W> {
                     (*before & !late) | (last & late)
                 },
             );
-        }
-    }
-}
-
-/// What is done for every neuron: its membrane and its last spike, its current, and what leaves (0 or -1).
-trait Pass<W> {
-    fn each(self, v: &mut [[W; BLOCK]], before: &mut [[W; BLOCK]], rule: impl Fn(&mut W, &mut W, W) -> W);
-}
-
-/// One step.
-struct One<'a> {
-    x: &'a [i64],
-    y: &'a mut [i64],
-}
-
-/// Many steps.
-struct Many<'a, W> {
-    x: &'a [[i16; BLOCK]],
-    y: &'a mut [[W; BLOCK]],
-}
-
-impl<W: Word> Pass<W> for One<'_> {
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
-    fn each(self, v: &mut [[W; BLOCK]], before: &mut [[W; BLOCK]], rule: impl Fn(&mut W, &mut W, W) -> W) {
-        let state = v.as_flattened_mut().iter_mut().zip(before.as_flattened_mut());
-        for ((v, before), (x, y)) in state.zip(self.x.iter().zip(self.y)) {
-            *y = (-rule(v, before, W::cut(*x))).into();
-        }
-    }
-}
-
-impl<W: Word> Pass<W> for Many<'_, W> {
-    #[inline(always)]
-    #[expect(clippy::inline_always, reason = "what is not inlined is not vectorised")]
-    fn each(self, v: &mut [[W; BLOCK]], before: &mut [[W; BLOCK]], rule: impl Fn(&mut W, &mut W, W) -> W) {
-        let blocks = v.len();
-        for (x, y) in self.x.chunks(blocks).zip(self.y.chunks_mut(blocks)) {
-            for ((v, before), (x, y)) in v.iter_mut().zip(&mut *before).zip(x.iter().zip(y)) {
-                for (((v, before), x), y) in v.iter_mut().zip(before).zip(x).zip(y) {
-                    *y = rule(v, before, (*x).into());
-                }
-            }
         }
     }
 }
