@@ -16,6 +16,7 @@ mod load;
 mod locate;
 pub mod nir;
 mod npz;
+pub mod onnx;
 mod order;
 mod overrides;
 mod print;
@@ -24,6 +25,7 @@ mod samples;
 mod schema;
 mod shape_of;
 mod source;
+pub mod streamline;
 mod suggest;
 #[cfg(test)]
 mod testing;

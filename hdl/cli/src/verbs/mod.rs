@@ -5,6 +5,7 @@ mod boards;
 mod build;
 mod doctor;
 mod import;
+mod import_onnx;
 mod new;
 mod run;
 mod summary;

@@ -1,0 +1,364 @@
+//! Sums of products: matrices and convolutions, in each of the forms in which files have them.
+
+use std::rc::Rc;
+
+use nervure_core::Diagnostic;
+use serde_json::json;
+
+use super::evaluate::{conv_window, single, weights_of};
+use super::net::{Layer, Linear};
+use super::rounding::Quantizer;
+use super::shape::{broadcast, spread};
+use super::stream::{Step, Stream, fraction, pick, shortened};
+use super::walk::{Const, Grid, Walk, with};
+use crate::onnx::{Array, Dtype, Node};
+
+/// Largest integer of a weight.
+const MAX_WEIGHT: f64 = 2_147_483_647.0;
+
+/// Integers of weights in the file's order, and what one of them stands for.
+struct Weights {
+    shape: Vec<usize>,
+    integers: Vec<i64>,
+    scale: Vec<f64>,
+}
+
+impl Walk<'_> {
+    pub(crate) fn dense(&mut self, node: &Node) -> Result<Stream, Diagnostic> {
+        let x = self.stream(node, 0)?;
+        let w = self.constant(node, 1)?;
+        let x = if node.op == "MatMulInteger" { self.centred(node, &x, 2)? } else { self.clean(node, &x)? };
+        let weights = if node.op == "MatMulInteger" {
+            self.centred_weights(node, &w, 3)?
+        } else {
+            weights(node, &w)?
+        };
+        if node.int("transA", 0)? != 0 {
+            return Err(node.wrong("E0146", "transposes its samples", "use `transA` 0"));
+        }
+        let y = self.product(node, &x, &weights, &w.array)?;
+        if node.op != "Gemm" {
+            return Ok(y);
+        }
+        let (alpha, beta) = (node.float("alpha", 1.0)?, node.float("beta", 1.0)?);
+        let y = if (alpha - 1.0).abs() > 0.0 { with(&y, Step::Mul(vec![alpha])) } else { y };
+        if node.input(2).is_none() {
+            return Ok(y);
+        }
+        let c = self.constant(node, 2)?;
+        if broadcast(&c.array.shape, &y.shape).as_ref() != Some(&y.shape) {
+            return Err(node.wrong("E0143", "adds another shape than it makes", "correct the shapes"));
+        }
+        let added = spread(&c.array.data, &c.array.shape, &y.shape).iter().map(|v| single(v * beta)).collect();
+        Ok(with(&y, Step::Add(shortened(added))))
+    }
+
+    /// `x W`, of integers with a scale each.
+    fn product(&mut self, node: &Node, x: &Stream, w: &Weights, array: &Array) -> Result<Stream, Diagnostic> {
+        let (inputs, outputs, places) = weights_of(node, array)?;
+        if x.len() != inputs || x.shape.last() != Some(&inputs) {
+            let message = format!("multiplies shapes {:?} and {:?}", x.shape, array.shape);
+            let help = "one sample must be one row; flatten it";
+            return Err(node.wrong("E0143", message, help));
+        }
+        let integers: Vec<i64> = places.iter().map(|p| w.integers[*p]).collect();
+        let scale: Vec<f64> = places.iter().map(|p| pick(&w.scale, *p)).collect();
+        let unit = unit_of(node, x)?;
+        // Elements of the layer that this tensor left behind have no weight.
+        let all: usize = self.net.layers[x.layer].shape.iter().product();
+        let mut linear = Linear {
+            weights: vec![0; all * outputs],
+            bias: vec![0; outputs],
+            frac: 0,
+            input: self.net.layers[x.layer].whole_range(),
+            conv: None,
+        };
+        let (mut scales, mut offsets) = (Vec::new(), Vec::new());
+        for o in 0..outputs {
+            let (row, own) = (&integers[o * inputs..][..inputs], &scale[o * inputs..][..inputs]);
+            scales.push(unit * row_scale(node, own)?);
+            let mut offset = 0.0;
+            for (i, q) in row.iter().enumerate() {
+                linear.weights[o * all + x.from[i]] += *q;
+                offset += *q as f64 * pick(&x.offset, i);
+            }
+            offsets.push(offset * own[0]);
+        }
+        settle(&mut linear, &scales, &mut offsets);
+        let mut shape = x.shape.clone();
+        *shape.last_mut().expect("there is an axis") = outputs;
+        self.linear(node, x, linear, shape, (0..outputs).collect(), scales, offsets)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a stream is made of")]
+    fn linear(
+        &mut self,
+        node: &Node,
+        x: &Stream,
+        mut linear: Linear,
+        shape: Vec<usize>,
+        from: Vec<usize>,
+        scale: Vec<f64>,
+        offset: Vec<f64>,
+    ) -> Result<Stream, Diagnostic> {
+        let outputs = linear.bias.len();
+        // Formats show fractions where every scale is a power of two.
+        let before = self.net.layers[x.layer].frac;
+        let unit = pick(&x.scale, 0);
+        let exact = fraction(unit) == Some(before);
+        linear.frac = match shortened(scale.clone())[..] {
+            [one] if exact => fraction(one / unit).unwrap_or(0),
+            _ => 0,
+        };
+        let stream_shape = match &linear.conv {
+            None => vec![outputs],
+            Some((window, _)) => [&window.output[..], &[outputs]].concat(),
+        };
+        if stream_shape.iter().product::<usize>() > 1 << 20 {
+            return Err(node.wrong("E0146", "makes more than 2^20 elements", "use a smaller map"));
+        }
+        let mut layer = Layer::plain(&node.name, "", &[x.layer], stream_shape, (0, 0));
+        layer.frac = before.saturating_add(linear.frac);
+        layer.linear = Some(linear);
+        let (lo, hi) = layer.whole_range();
+        if lo < -(1 << 47) || hi >= 1 << 47 {
+            return Err(node.wrong("E0146", "makes sums of more than 48 bits", "use narrower weights or inputs"));
+        }
+        self.net.layers[x.layer].locked = true;
+        let layer = self.net.push(layer);
+        let dtype = if x.dtype.is_integer() { Dtype::Int { bits: 32, signed: true } } else { Dtype::Float };
+        Ok(Stream { layer, shape, from, scale: shortened(scale), offset: shortened(offset), steps: Vec::new(), dtype })
+    }
+
+    pub(crate) fn conv(&mut self, node: &Node) -> Result<Stream, Diagnostic> {
+        let x = self.stream(node, 0)?;
+        let w = self.constant(node, 1)?;
+        if node.op == "ConvInteger" {
+            let (x, weights) = (self.centred(node, &x, 2)?, self.centred_weights(node, &w, 3)?);
+            return self.correlation(node, &x, &weights);
+        }
+        let (x, weights) = (self.clean(node, &x)?, weights(node, &w)?);
+        let y = self.correlation(node, &x, &weights)?;
+        if node.input(2).is_none() {
+            return Ok(y);
+        }
+        let bias = self.constant(node, 2)?;
+        let area: usize = y.shape[2..].iter().product();
+        let channels = y.shape[1];
+        if bias.array.len() != channels {
+            return Err(node.wrong("E0143", "has a bias of another length than its channels", "correct the shapes"));
+        }
+        let list = shortened((0..y.len()).map(|at| bias.array.data[at / area % channels]).collect());
+        Ok(with(&y, Step::Add(list)))
+    }
+
+    fn correlation(&mut self, node: &Node, x: &Rc<Stream>, w: &Weights) -> Result<Stream, Diagnostic> {
+        let (window, groups) = conv_window(node, &x.shape, &w.shape)?;
+        let (channels, outputs, fan) = (x.shape[1], w.shape[0], w.shape[1]);
+        let area: usize = window.input.iter().product();
+        let taps: usize = window.kernel.iter().product();
+        let unit = unit_of(node, x)?;
+        let (mut scales, mut offsets) = (Vec::new(), Vec::new());
+        let padded = window.padding.iter().flatten().any(|p| *p > 0);
+        for o in 0..outputs {
+            let own: Vec<f64> = (0..fan * taps).map(|n| pick(&w.scale, o * fan * taps + n)).collect();
+            scales.push(unit * row_scale(node, &own)?);
+            let first = o / (outputs / groups) * fan;
+            let sums = (0..fan * taps).map(|n| {
+                let offset = pick(&x.offset, (first + n / taps) * area);
+                w.integers[o * fan * taps + n] as f64 * offset
+            });
+            let offset: f64 = sums.sum();
+            offsets.push(offset * own[0]);
+        }
+        let even = |at: usize| (pick(&x.offset, at) - pick(&x.offset, at / area * area)).abs() <= 0.0;
+        let zero = x.offset.iter().all(|o| o.abs() <= 0.0);
+        if !zero && (padded || !(0..x.len()).all(even)) {
+            let message = "pads with zeros what was moved away from zero, or by different amounts within a channel";
+            return Err(node.wrong("E0146", message, "pad before the offset, or fold the offset into the weights"));
+        }
+        let input = self.net.layers[x.layer].whole_range();
+        let mut linear = Linear { weights: w.integers.clone(), bias: vec![0; outputs], frac: 0, input, conv: None };
+        settle(&mut linear, &scales, &mut offsets);
+        let shape = [&[1, outputs], &window.output[..]].concat();
+        let windows = window.count();
+        // Element [o, position] lies at position * outputs + o: maps are channels last.
+        let from: Vec<usize> = (0..outputs * windows).map(|at| at % windows * outputs + at / windows).collect();
+        let spread = |l: Vec<f64>| (0..outputs * windows).map(|at| l[at / windows]).collect::<Vec<f64>>();
+        let (scales, offsets) = (spread(scales), spread(offsets));
+        if windows == 1 && groups == 1 {
+            // One window sees everything: a matrix.
+            let all: usize = self.net.layers[x.layer].shape.iter().product();
+            let mut matrix = vec![0; outputs * all];
+            for o in 0..outputs {
+                for (tap, place) in window.taps(0) {
+                    for c in 0..fan {
+                        matrix[o * all + x.from[c * area + place]] += w.integers[(o * fan + c) * taps + tap];
+                    }
+                }
+            }
+            linear.weights = matrix;
+            return self.linear(node, x, linear, shape, from, scales, offsets);
+        }
+        let x = self.map(node, x, channels, &window.input);
+        linear.conv = Some((window, groups));
+        self.linear(node, &x, linear, shape, from, scales, offsets)
+    }
+
+    /// The same map as a layer of shape `[..., channels]`.
+    pub(crate) fn map(&mut self, node: &Node, x: &Rc<Stream>, channels: usize, extents: &[usize]) -> Rc<Stream> {
+        let area: usize = extents.iter().product();
+        let wanted = |at: usize| at % area * channels + at / area;
+        let shape = [extents, &[channels]].concat();
+        let last = (0..x.len()).all(|at| x.from[at] == wanted(at));
+        if last && self.net.layers[x.layer].shape == shape {
+            return x.clone();
+        }
+        let layer = &self.net.layers[x.layer];
+        let (range, frac, len) = (layer.whole_range(), layer.frac, x.len());
+        let new = if last {
+            Layer::plain(&format!("{}.map", node.name), "seq/flatten", &[x.layer], shape.clone(), range)
+                .with("shape", json!(shape))
+        } else {
+            let mut order = vec![0; len];
+            (0..len).for_each(|at| order[wanted(at)] = x.from[at] as i64);
+            let mut new = Layer::plain(&format!("{}.map", node.name), "seq/gather", &[x.layer], shape.clone(), range)
+                .with("shape", json!(shape));
+            new.arrays.push(("order", vec![len], order));
+            new
+        };
+        self.net.layers[x.layer].locked = true;
+        let layer = self.net.push(Layer { frac, ..new });
+        Rc::new(Stream { layer, from: (0..len).map(wanted).collect(), ..(**x).clone() })
+    }
+
+    /// Integers of the file less their zero point, which is input `n`.
+    fn centred(&mut self, node: &Node, x: &Rc<Stream>, n: usize) -> Result<Rc<Stream>, Diagnostic> {
+        let zero = self.optional(node, n)?.map_or(0.0, |z| z.array.data.first().copied().unwrap_or(0.0));
+        let x = self.clean(node, x)?;
+        let offset = x.offset.iter().map(|o| o - zero).collect();
+        Ok(Rc::new(Stream { offset, ..(*x).clone() }))
+    }
+
+    fn centred_weights(&self, node: &Node, w: &Const, n: usize) -> Result<Weights, Diagnostic> {
+        let zero = self.optional(node, n)?;
+        let zeros = |at: usize| match &zero {
+            None => 0.0,
+            Some(z) if z.array.len() == 1 => z.array.data[0],
+            // One for each output: the first axis of a convolution, the last of a matrix.
+            Some(z) if w.array.shape.len() > 2 => z.array.data[at / (w.array.len() / z.array.len().max(1)).max(1) % z.array.len().max(1)],
+            Some(z) => z.array.data[at % z.array.len().max(1)],
+        };
+        if zero.as_ref().is_some_and(|z| z.array.is_empty() || w.array.is_empty()) {
+            return Err(node.wrong("E0143", "has a zero point without elements", "export the model again"));
+        }
+        let integers = w.array.data.iter().enumerate().map(|(at, v)| (v - zeros(at)) as i64).collect();
+        Ok(Weights { shape: w.array.shape.clone(), integers, scale: vec![1.0] })
+    }
+
+    fn optional(&self, node: &Node, n: usize) -> Result<Option<Rc<Const>>, Diagnostic> {
+        if node.input(n).is_none() { Ok(None) } else { self.constant(node, n).map(Some) }
+    }
+
+    /// `QLinearConv`, `QLinearMatMul` and `QGemm`: `x, scale, zero, w, scale, zero, ...`.
+    pub(crate) fn quantized(&mut self, node: &Node) -> Result<Stream, Diagnostic> {
+        // Places of the bias, of the output's scale, and of its zero point.
+        let (bias, scale, zero) = match node.op.as_str() {
+            "QLinearConv" => (Some(8), 6, 7),
+            "QGemm" => (Some(6), 7, 8),
+            _ => (None, 6, 7),
+        };
+        let first = |c: &Const| c.array.data.first().copied().unwrap_or(1.0);
+        let x = self.stream(node, 0)?;
+        let x = self.centred(node, &x, 2)?;
+        let w = self.constant(node, 3)?;
+        let weights = self.centred_weights(node, &w, 5)?;
+        let (sx, sw, sy) = (self.constant(node, 1)?, self.constant(node, 4)?, self.constant(node, scale)?);
+        let z = self.constant(node, zero)?;
+        let mut y = if node.op == "QLinearConv" {
+            self.correlation(node, &x, &weights)?
+        } else {
+            self.product(node, &x, &weights, &w.array)?
+        };
+        let channels = match node.op.as_str() {
+            "QLinearConv" => y.shape[1],
+            _ => y.len(),
+        };
+        let each = y.len() / channels;
+        if let Some(n) = bias
+            && let Some(bias) = self.optional(node, n)?
+        {
+            if bias.array.len() != channels {
+                return Err(node.wrong("E0143", "has a bias of another length than its channels", "correct the shapes"));
+            }
+            let linear = self.net.layers[y.layer].linear.as_mut().expect("it was just made");
+            linear.bias.iter_mut().zip(&bias.array.data).for_each(|(b, v)| *b += *v as i64);
+        }
+        let count = sw.array.len();
+        if count != 1 && count != channels || first(&sx) <= 0.0 || first(&sy) <= 0.0 {
+            return Err(node.wrong("E0143", "has scales that do not fit", "use one scale, or one for each channel"));
+        }
+        let alpha = node.float("alpha", 1.0)?;
+        let factor = |c: usize| {
+            let both = single(single(first(&sx) * pick(&sw.array.data, c)) * alpha);
+            single(both / first(&sy))
+        };
+        let factors = (0..y.len()).map(|at| factor(at / each)).collect();
+        y.steps.push(Step::Mul(shortened(factors)));
+        let ends = z.array.dtype.ends().ok_or_else(|| node.wrong("E0143", "quantizes to a type that is not read", "use int8 or uint8"))?;
+        let quantizer = Quantizer::of_integers(first(&z), z.array.dtype, ends);
+        self.round(&format!("{}.quant", node.name), node, &y, &quantizer, true)
+    }
+}
+
+/// What an integer of `x` stands for, all alike. Errors: `E0146`.
+fn unit_of(node: &Node, x: &Stream) -> Result<f64, Diagnostic> {
+    let first = pick(&x.scale, 0);
+    if x.scale.iter().all(|s| s.to_bits() == first.to_bits()) {
+        return Ok(first);
+    }
+    let message = "reads elements that have a scale each";
+    Err(node.wrong("E0146", message, "quantize what it reads with one scale for the tensor"))
+}
+
+/// What an integer of a row stands for. Errors: `E0146` where they differ within it.
+fn row_scale(node: &Node, row: &[f64]) -> Result<f64, Diagnostic> {
+    if row.iter().all(|s| s.to_bits() == row[0].to_bits()) {
+        return Ok(row[0]);
+    }
+    let message = "has weights whose scale differs within an output";
+    Err(node.wrong("E0146", message, "quantize weights with one scale for the tensor, or one for each output"))
+}
+
+/// Moves offsets that are whole numbers of the sum's integers into the bias.
+fn settle(linear: &mut Linear, scales: &[f64], offsets: &mut [f64]) {
+    for (n, offset) in offsets.iter_mut().enumerate() {
+        let whole = *offset / scales[n];
+        if (whole - whole.round()).abs() < 1e-9 * whole.abs().max(1.0) && whole.abs() < 1e15 {
+            linear.bias[n] += whole.round() as i64;
+            *offset = 0.0;
+        }
+    }
+}
+
+/// Integers of constant weights. Errors: `E0145` where they were not quantized.
+fn weights(node: &Node, w: &Const) -> Result<Weights, Diagnostic> {
+    let whole = |list: &[f64]| list.iter().all(|v| v.fract().abs() <= 0.0 && v.abs() <= MAX_WEIGHT);
+    let own;
+    let grid = match &w.grid {
+        Some(grid) => grid,
+        None if whole(&w.array.data) => {
+            own = Grid { integers: w.array.data.clone(), scale: vec![1.0] };
+            &own
+        }
+        None => {
+            let help = "quantize the model in training, or give samples with `--calibrate`";
+            return Err(node.wrong("E0145", "has weights that were not quantized", help));
+        }
+    };
+    if !whole(&grid.integers) {
+        return Err(node.wrong("E0146", "has weights of more than 32 bits", "use fewer bits"));
+    }
+    let integers = grid.integers.iter().map(|v| *v as i64).collect();
+    Ok(Weights { shape: w.array.shape.clone(), integers, scale: grid.scale.clone() })
+}
