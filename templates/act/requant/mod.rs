@@ -3,7 +3,7 @@
 use nervure_core::block::{Area, Block, Body, Interface, Rng};
 use nervure_core::kernel::Builder;
 use nervure_core::num::{Multiplier, Shift};
-use nervure_core::{Diagnostic, QType, Requant as Mode, Rounding, Schedule, Target, TensorType};
+use nervure_core::{Diagnostic, QType, Requant as Mode, Rounding, Schedule, Target, Tensor, TensorType};
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ pub(crate) struct Params {
     /// Smallest and largest result, both of the output's format; all of it unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     range: Option<[i64; 2]>,
+    /// Integers that come in whose result, before clamping, is one less: `[integers]`, or `[columns, integers]`, at most 8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    late: Option<Tensor>,
 }
 
 const fn one() -> usize {
@@ -52,6 +55,13 @@ struct Scale {
 impl Params {
     fn offset(&self, column: usize) -> i64 {
         self.offset.as_ref().map_or(0, |o| o.values()[column % o.values().len()])
+    }
+
+    /// Integers of a column whose result is one less.
+    fn late(&self, column: usize) -> &[i64] {
+        let Some(late) = &self.late else { return &[] };
+        let count = late.shape[late.shape.len() - 1];
+        &late.data[column % (late.data.len() / count) * count..][..count]
     }
 
     /// Smallest and largest result.
@@ -91,6 +101,20 @@ impl Params {
             let (z, q) = (self.zero_point, self.output);
             let message = format!("`zero_point` is {z}, outside {q} ({} to {})", q.min(), q.max());
             return Some(("zero_point", message, "use an integer of the output's format"));
+        }
+        if let Some(late) = &self.late {
+            let fits = match late.shape[..] {
+                [n] => (1..=8).contains(&n),
+                [rows, n] => rows == self.input.columns() && (1..=8).contains(&n),
+                _ => false,
+            };
+            if !fits {
+                let message = format!("`late` has shape {:?}, expected [1 to 8] or [{}, 1 to 8]", late.shape, self.input.columns());
+                return Some(("late", message, "give the same integers to all columns, or one row for each"));
+            }
+            if let Some(v) = late.data.iter().find(|v| v.unsigned_abs() > 1 << 48) {
+                return Some(("late", format!("{v} is beyond 48 bits"), "leave out what never comes in"));
+            }
         }
         if let Some([lo, hi]) = self.range.filter(|[lo, hi]| lo > hi || [lo, hi].iter().any(|v| !self.output.contains(**v))) {
             let q = self.output;
@@ -140,6 +164,7 @@ impl Block for Requant {
             zero_point: 0,
             offset: None,
             range: None,
+            late: None,
         };
         let onnx = Params {
             input: TensorType::step(&[2, 4], QType::signed(16)),
@@ -154,6 +179,7 @@ impl Block for Requant {
             zero_point: 7,
             offset: None,
             range: None,
+            late: None,
         };
         let tflite = Params {
             input: TensorType::frame(&[4], QType::signed(14)),
@@ -163,6 +189,7 @@ impl Block for Requant {
             zero_point: -3,
             offset: None,
             range: None,
+            late: None,
         };
         let half_even = Params {
             input: TensorType::step(&[3], QType::unsigned(9)),
@@ -172,6 +199,7 @@ impl Block for Requant {
             zero_point: 0,
             offset: None,
             range: None,
+            late: None,
         };
         vec![shift, onnx, tflite, half_even]
     }
@@ -206,7 +234,14 @@ impl Block for Requant {
             zero_point: rng.random_range(output.min()..=output.max()),
             offset: rng.random::<bool>().then(|| if many { offset.into() } else { offset[0].into() }),
             range: rng.random::<bool>().then(|| [ends[0].min(ends[1]), ends[0].max(ends[1])]),
+            late: None,
         };
+        let mut p = p;
+        if rng.random() && input.format.bits < 12 {
+            let (lo, hi) = (input.format.min(), input.format.max());
+            let list = (0..3 * columns).map(|_| rng.random_range(lo - 1..=hi)).collect();
+            p.late = Some(if many { Tensor::new(&[columns, 3], list) } else { Tensor::vector(list) });
+        }
         Self::interface(&p).is_ok().then_some(p)
     }
 
@@ -230,7 +265,8 @@ impl Block for Requant {
         for (i, (y, &x)) in y[0].iter_mut().zip(x[0]).enumerate() {
             let ((m, s), o) = (p.mode.scale(i % columns), p.offset(i % columns));
             let product = i128::from(x) * i128::from(m) + i128::from(o);
-            *y = (p.mode.rounding().shift(product, s) as i64 + p.zero_point).clamp(lo, hi);
+            let less = p.late(i % columns).iter().filter(|late| **late == x).count() as i64;
+            *y = (p.mode.rounding().shift(product, s) as i64 + p.zero_point - less).clamp(lo, hi);
         }
     }
 
@@ -244,6 +280,11 @@ impl Block for Requant {
         let offsets: Vec<i64> = scale.offsets.iter().map(|o| *o as i64).collect();
         let product = x * multiplier + k.param("offset", 0, offsets.repeat(rows));
         let rescaled = product.shr(scale.shift, p.mode.rounding()).named("rescaled");
+        let late = p.late.as_ref().map_or(0, |l| l.shape[l.shape.len() - 1]);
+        let rescaled = (0..late).fold(rescaled, |y, n| {
+            let list: Vec<i64> = (0..p.input.columns()).map(|c| p.late(c)[n]).collect();
+            y - x.equals(k.param(&format!("late_{n}"), 0, list.repeat(rows)))
+        });
         let y = (rescaled + k.constant(p.zero_point, 0)).read_as(p.output.frac);
         k.output_as("y", p.output, y.clamp(lo, hi).named("saturated"));
         Body::Kernel(k.finish())

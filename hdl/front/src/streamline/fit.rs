@@ -27,13 +27,16 @@ pub(crate) enum Form {
     /// `clamp(round((n + bias) / 2^shift))`.
     Shift { shift: u32, rounding: Rounding, bias: Vec<i64> },
     /// `clamp(round((n * multiplier + offset) / 2^shift))`, half up, or half to even for `onnx` (without offset).
-    Scale { multiplier: Vec<i64>, shift: Vec<i64>, offset: Vec<i64>, onnx: bool },
+    /// For a few integers, `late`, of each column it is one less.
+    Scale { multiplier: Vec<i64>, shift: Vec<i64>, offset: Vec<i64>, late: Vec<Vec<i64>>, onnx: bool },
     /// Thresholds counted.
     Thresholds,
 }
 
 /// Most thresholds of one element that are compared at once, where a multiplier would do.
 const FEW: usize = 15;
+/// Most integers of a column whose result is one less than that of a line.
+const LATE: usize = 8;
 /// Most thresholds of one element.
 const MANY: usize = 255;
 
@@ -87,6 +90,31 @@ impl Column {
         (least, most)
     }
 
+    /// A multiplier near `m`, and an offset, with which it is this.
+    ///
+    /// The room for an offset is concave in the multiplier: where there is any, the search finds it.
+    fn multiplier(&self, lowest: i64, m: i64, shift: u32) -> Option<(i64, i64)> {
+        let room = |m: i64| {
+            let (least, most) = self.offsets(lowest, m, shift);
+            most - least
+        };
+        if room(m) < 0 {
+            let reach = (m >> 10).max(1);
+            let (mut lo, mut hi) = ((m - reach).max(0), (m + reach).min((1 << 31) - 1));
+            while lo < hi {
+                let middle = lo + (hi - lo) / 2;
+                if room(middle) < room(middle + 1) { lo = middle + 1 } else { hi = middle }
+            }
+            return self.multiplier_is(lowest, lo, shift);
+        }
+        self.multiplier_is(lowest, m, shift)
+    }
+
+    fn multiplier_is(&self, lowest: i64, m: i64, shift: u32) -> Option<(i64, i64)> {
+        let (least, most) = self.offsets(lowest, m, shift);
+        (least <= most).then(|| (m, roundest(least, most)))
+    }
+
     fn constant(&self) -> bool {
         self.thresholds.iter().all(|t| *t <= self.lo || *t > self.hi)
     }
@@ -104,6 +132,7 @@ pub(crate) fn fit(columns: &[Column], levels: (i64, i64), mode: Mode, bias: bool
         .or_else(|| onnx.then(|| as_onnx(columns, levels.0)).flatten())
         .or_else(|| (count <= FEW).then_some(Form::Thresholds))
         .or_else(|| scale(columns, levels.0))
+        .or_else(|| nearly(columns, levels.0))
         .or_else(|| (count <= MANY).then_some(Form::Thresholds))
 }
 
@@ -156,7 +185,7 @@ fn as_onnx(columns: &[Column], lowest: i64) -> Option<Form> {
         shift.push(s);
     }
     let offset = vec![0; columns.len()];
-    Some(Form::Scale { multiplier, shift, offset, onnx: true })
+    Some(Form::Scale { multiplier, shift, offset, late: Vec::new(), onnx: true })
 }
 
 /// The shortest multipliers that do.
@@ -164,21 +193,51 @@ fn scale(columns: &[Column], lowest: i64) -> Option<Form> {
     'shift: for shift in 0..=46u32 {
         let (mut multiplier, mut offset) = (Vec::new(), Vec::new());
         for c in columns {
-            let m = if c.constant() { 0 } else { (c.line?.0 * f64::from(shift).exp2()).round() as i64 };
-            if m >= 1 << 31 {
+            let m = if c.constant() { 0.0 } else { c.line?.0 * f64::from(shift).exp2() };
+            if m >= f64::from(1u32 << 31) {
                 return None;
             }
-            let (least, most) = c.offsets(lowest, m, shift);
-            if least > most {
-                continue 'shift;
-            }
+            let Some((m, o)) = c.multiplier(lowest, m.round() as i64, shift) else { continue 'shift };
             multiplier.push(m);
-            offset.push(roundest(least, most));
+            offset.push(o);
         }
         let shift = vec![i64::from(shift)];
-        return Some(Form::Scale { multiplier, shift, offset, onnx: false });
+        return Some(Form::Scale { multiplier, shift, offset, late: Vec::new(), onnx: false });
     }
     None
+}
+
+/// Multipliers that reach some levels one integer too soon: where the framework rounds twice, no line is exact.
+fn nearly(columns: &[Column], lowest: i64) -> Option<Form> {
+    let at = |shift: u32| {
+        let (mut multiplier, mut offset, mut late) = (Vec::new(), Vec::new(), Vec::new());
+        for c in columns {
+            let m = if c.constant() { 0.0 } else { c.line?.0 * f64::from(shift).exp2() };
+            if m >= f64::from(1u32 << 31) || c.line?.0 >= 0.5 {
+                return None;
+            }
+            let m = m.round() as i64;
+            let (least, most) = c.offsets(lowest, m, shift);
+            let o = if least <= most { roundest(least, most) } else { i64::try_from(least).ok()? };
+            let g = |n: i64| Rounding::HalfUp.shift(i128::from(n) * i128::from(m) + i128::from(o), shift) as i64;
+            let levels = c.thresholds.iter().zip(lowest + 1..);
+            let soon: Vec<i64> = levels.filter(|(t, l)| **t > c.lo && g(**t - 1) >= *l).map(|(t, _)| t - 1).collect();
+            // One lower there, and only there.
+            let fixed = |n: i64| g(n) - i64::from(soon.contains(&n));
+            if soon.len() > LATE || soon.windows(2).any(|w| w[0] == w[1]) || !c.is(lowest, fixed) {
+                return None;
+            }
+            multiplier.push(m);
+            offset.push(o);
+            late.push(soon);
+        }
+        Some(Form::Scale { multiplier, shift: vec![i64::from(shift)], offset, late, onnx: false })
+    };
+    let most = |f: &Form| match f {
+        Form::Scale { late, .. } => late.iter().map(Vec::len).max().unwrap_or(0),
+        _ => 0,
+    };
+    (0..=46).filter_map(at).min_by_key(most)
 }
 
 /// The integer of `least..=most` that has the fewest bits before its trailing zeros.
@@ -204,7 +263,8 @@ mod tests {
         let v = match form {
             Form::Same => n,
             Form::Shift { shift, rounding, bias } => rounding.shift((n + bias[0]).into(), *shift) as i64,
-            Form::Scale { multiplier, shift, offset, onnx } => {
+            Form::Scale { multiplier, shift, offset, onnx, late } => {
+                assert!(late.is_empty());
                 let rounding = if *onnx { Rounding::HalfEven } else { Rounding::HalfUp };
                 rounding.shift((n * multiplier[0] + offset[0]).into(), shift[0] as u32) as i64
             }

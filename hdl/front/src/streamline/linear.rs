@@ -160,6 +160,8 @@ impl Walk<'_> {
         let unit = unit_of(node, x)?;
         let (mut scales, mut offsets) = (Vec::new(), Vec::new());
         let padded = window.padding.iter().flatten().any(|p| *p > 0);
+        let centred = if padded { self.recentred(node, x) } else { x.clone() };
+        let x = &centred;
         for o in 0..outputs {
             let own: Vec<f64> = (0..fan * taps).map(|n| pick(&w.scale, o * fan * taps + n)).collect();
             scales.push(unit * row_scale(node, &own)?);
@@ -203,6 +205,25 @@ impl Walk<'_> {
         let x = self.map(node, x, channels, &window.input);
         linear.conv = Some((window, groups));
         self.linear(node, &x, linear, shape, from, scales, offsets)
+    }
+
+    /// The same numbers as integers of which 0 stands for 0, where a whole number lies between: padding then is zero.
+    fn recentred(&mut self, node: &Node, x: &Rc<Stream>) -> Rc<Stream> {
+        let whole = pick(&x.offset, 0) / pick(&x.scale, 0);
+        let fits = x.uniform() && whole.abs() > 0.0 && whole.fract().abs() <= 0.0 && whole.abs() < 1e9;
+        let layer = &self.net.layers[x.layer];
+        let (lo, hi) = layer.whole_range();
+        if !fits || lo > 0 || hi < 0 {
+            return x.clone();
+        }
+        let zero = whole as i64;
+        let name = format!("{}.centred", node.name);
+        let new = super::round::requant(&name, x.layer, layer, (lo + zero, hi + zero), layer.frac)
+            .with("zero_point", json!(zero))
+            .with("mode", json!({"shift": 0, "rounding": "floor"}));
+        self.net.layers[x.layer].locked = true;
+        let layer = self.net.push(new);
+        Rc::new(Stream { layer, offset: vec![0.0], ..(**x).clone() })
     }
 
     /// The same map as a layer of shape `[..., channels]`.

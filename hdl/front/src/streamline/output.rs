@@ -38,6 +38,7 @@ impl Walk<'_> {
         if x.dtype.is_integer() && (x.offset.len() > 1 || x.offset[0].abs() > 0.0) || x.layer == 0 {
             self.file_integers(name, &mut x);
         }
+        self.settled(&mut x);
         let exact = x.scale.len() == 1 && x.offset.len() == 1;
         let x = if exact { x } else { self.aligned(&node, x)? };
         if x.from.iter().enumerate().any(|(at, n)| at != *n) {
@@ -63,6 +64,27 @@ impl Walk<'_> {
             }
         }
         Ok(x)
+    }
+
+    /// Offsets that are whole numbers of integers, moved into the bias.
+    fn settled(&mut self, x: &mut Stream) {
+        if !self.net.can_add(x.layer) || x.offset.iter().all(|o| o.abs() <= 0.0) || x.offset.len() == 1 {
+            return;
+        }
+        let columns = self.net.layers[x.layer].columns();
+        let whole: Vec<f64> = (0..x.len()).map(|at| pick(&x.offset, at) / pick(&x.scale, at)).collect();
+        let mut bias: Vec<Option<i64>> = vec![None; columns];
+        for (at, v) in whole.iter().enumerate() {
+            let near = (v - v.round()).abs() < 1e-9 * v.abs().max(1.0) && v.abs() < 1e15;
+            let own = &mut bias[x.from[at] % columns];
+            if !near || own.is_some_and(|o| o != v.round() as i64) {
+                return;
+            }
+            *own = Some(v.round() as i64);
+        }
+        let linear = self.net.layers[x.layer].linear.as_mut().expect("it can be added to");
+        linear.bias.iter_mut().zip(&bias).for_each(|(b, add)| *b += add.unwrap_or(0));
+        x.offset = vec![0.0];
     }
 
     /// Integers as the file has them, zero point and all.
@@ -95,6 +117,11 @@ impl Walk<'_> {
             let finer = scale / f64::from(FINER).exp2();
             for (column, at) in first.iter().enumerate() {
                 linear.bias[column] = (linear.bias[column] << FINER) + (pick(&x.offset, *at) / finer).round() as i64;
+            }
+            let own = &mut self.net.layers[x.layer];
+            if let (Some(linear), Some(frac)) = (&mut own.linear, super::stream::fraction(finer).filter(|_| own.frac != 0)) {
+                linear.frac += frac - own.frac;
+                own.frac = frac;
             }
             self.notes.push(format!("{} is rounded to multiples of {finer:e}", quote(&node.name)));
             return Ok(Stream { scale: vec![finer], offset: vec![0.0], ..x });

@@ -51,14 +51,9 @@ pub(crate) fn fold_batch_norm(graph: &mut Graph) -> Result<(), Diagnostic> {
                 node.inputs[1..].iter().map(|i| graph.constants.get(i)).collect();
             let (factor, offset) = batch_norm(&node, &constants)?;
             if absorb(graph, at, &factor, &offset) {
-                // What it gave is now what it read.
-                let (from, to) = (node.outputs[0].clone(), node.inputs[0].clone());
-                let readers = graph.nodes.iter_mut().flat_map(|n| n.inputs.iter_mut());
-                readers.filter(|i| **i == from).for_each(|i| i.clone_from(&to));
-                let mut kept = node;
-                kept.op = "Identity".into();
-                kept.inputs.truncate(1);
-                graph.nodes[n] = kept;
+                let node = &mut graph.nodes[n];
+                "Identity".clone_into(&mut node.op);
+                node.inputs.truncate(1);
             }
         }
         n += 1;

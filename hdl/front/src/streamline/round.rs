@@ -97,12 +97,20 @@ impl Walk<'_> {
                 }
                 plain.with("mode", json!({"shift": shift, "rounding": rounding}))
             }
-            Form::Scale { multiplier, shift, offset, onnx } => {
+            Form::Scale { multiplier, shift, offset, late, onnx } => {
                 let mode = if onnx { "onnx" } else { "tflite" };
                 let (multiplier, shift) = (one_or_many(&multiplier), one_or_many(&shift));
                 let mut new = plain.with("mode", json!({mode: {"multiplier": multiplier, "shift": shift}}));
                 if offset.iter().any(|o| *o != 0) {
                     new = new.with("offset", one_or_many(&offset));
+                }
+                let count = late.iter().map(Vec::len).max().unwrap_or(0);
+                if count > 0 {
+                    // A column with fewer has one that never comes.
+                    let never = self.net.layers[from].whole_range().0 - 1;
+                    let row = |l: &Vec<i64>| l.iter().copied().chain(std::iter::repeat(never)).take(count).collect::<Vec<_>>();
+                    let shape = if late.len() == 1 { vec![count] } else { vec![late.len(), count] };
+                    new.arrays.push(("late", shape, late.iter().flat_map(row).collect()));
                 }
                 new
             }
