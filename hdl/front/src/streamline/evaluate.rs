@@ -204,6 +204,9 @@ fn matrix(node: &Node, inputs: &[Option<&Array>]) -> Result<Array, Diagnostic> {
         let message = format!("multiplies shapes {:?} and {:?}", x.shape, w.shape);
         return Err(node.wrong("E0143", message, "correct the shapes, and export again"));
     }
+    if rows.saturating_mul(w.len()) > 1 << 28 {
+        return Err(node.wrong("E0143", "has more than 2^28 products", "use a smaller matrix"));
+    }
     let (alpha, beta) = (node.float("alpha", 1.0)?, node.float("beta", 1.0)?);
     let mut shape = x.shape.clone();
     *shape.last_mut().expect("there is an axis") = outs;
@@ -266,8 +269,8 @@ pub(crate) fn conv_window(node: &Node, x: &[usize], w: &[usize]) -> Result<(Wind
         return Err(node.wrong("E0143", message, "correct the shapes, and export again"));
     }
     let window = Window::of(node, x, &w[2..])?;
-    if window.count().saturating_mul(w.iter().product()) > 1 << 32 {
-        return Err(node.wrong("E0143", "has more than 2^32 products", "use a smaller map"));
+    if window.count().saturating_mul(w.iter().product()) > 1 << 28 {
+        return Err(node.wrong("E0143", "has more than 2^28 products", "use a smaller map"));
     }
     Ok((window, groups))
 }

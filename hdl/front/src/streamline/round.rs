@@ -11,7 +11,7 @@ use super::walk::Walk;
 use crate::onnx::{Node, quote};
 
 /// Most levels times columns for which thresholds are looked for.
-const MAX_THRESHOLDS: usize = 1 << 23;
+const MAX_THRESHOLDS: usize = 1 << 20;
 
 /// A layer of requantization onto `levels`, without its scale.
 pub(crate) fn requant(name: &str, from: usize, layer: &Layer, levels: (i64, i64), frac: i8) -> Layer {

@@ -4,6 +4,9 @@ use nervure_core::Diagnostic;
 
 use crate::onnx::{Array, Node};
 
+/// Most elements that an operator makes.
+const MAX_ELEMENTS: usize = 1 << 24;
+
 /// A shape, and where each element comes from.
 pub(crate) struct Moved {
     pub(crate) shape: Vec<usize>,
@@ -137,6 +140,9 @@ fn gather(node: &Node, shape: &[usize], constants: &[Option<&Array>]) -> Result<
     };
     let picked = indices.data.iter().map(|v| pick(*v)).collect::<Result<Vec<_>, _>>()?;
     let inner = count(&shape[at + 1..]);
+    if count(&shape[..at]).saturating_mul(picked.len()).saturating_mul(inner) > MAX_ELEMENTS {
+        return Err(misfit("makes too many elements"));
+    }
     let new = [&shape[..at], &indices.shape, &shape[at + 1..]].concat();
     let mut from = Vec::new();
     for o in 0..count(&shape[..at]) {

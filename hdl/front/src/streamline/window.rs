@@ -46,12 +46,13 @@ impl Window {
         let mut padding = Vec::new();
         let mut output = Vec::new();
         for a in 0..axes {
-            let window = dilation[a] * (kernel[a].max(1) - 1) + 1;
+            let window = dilation[a].saturating_mul(kernel[a].max(1) - 1).saturating_add(1);
             let pair = match node.text("auto_pad", "NOTSET")?.as_str() {
                 "NOTSET" => [pads[a], pads[a + axes]],
                 "VALID" => [0, 0],
                 same @ ("SAME_UPPER" | "SAME_LOWER") => {
-                    let all = (input[a].div_ceil(stride[a]) - 1) * stride[a] + window;
+                    let all = (input[a].div_ceil(stride[a]).max(1) - 1) * stride[a];
+                    let all = all.saturating_add(window);
                     let all = all.saturating_sub(input[a]);
                     if same == "SAME_UPPER" { [all / 2, all - all / 2] } else { [all - all / 2, all / 2] }
                 }
@@ -67,6 +68,10 @@ impl Window {
             }
             output.push((whole - window) / stride[a] + 1);
             padding.push(pair);
+        }
+        let windows = output.iter().try_fold(1usize, |n, o| n.checked_mul(*o)).filter(|n| *n <= 1 << 20);
+        if windows.is_none() {
+            return Err(node.wrong("E0143", "has more than 2^20 windows", "use a smaller map"));
         }
         Ok(Self { input, kernel: kernel.to_vec(), stride, dilation, padding, output })
     }
