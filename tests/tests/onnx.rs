@@ -177,7 +177,8 @@ fn models_in_real_numbers_are_quantized_on_samples() {
             let class = |y: &mut dyn Iterator<Item = f64>| {
                 y.enumerate().fold((0, f64::MIN), |b, (n, v)| if v > b.1 { (n, v) } else { b }).0
             };
-            let differs = integers(&case).iter().zip(&reference.y).filter(|(got, want)| {
+            let got = integers(&case);
+            let differs = got.iter().zip(&reference.y).filter(|(got, want)| {
                 class(&mut got.iter().map(|n| *n as f64)) != class(&mut want.iter().copied())
             });
             wrong.push(differs.count());

@@ -178,7 +178,7 @@ fn concat(node: &Node, inputs: &[Option<&Array>]) -> Result<Array, Diagnostic> {
 
 /// Weights `[out, in]` and what is added, of `MatMul` and `Gemm` with a constant on the right.
 pub(crate) fn weights_of(node: &Node, w: &Array) -> Result<(usize, usize, Vec<usize>), Diagnostic> {
-    let transposed = node.op == "Gemm" && node.int("transB", 0)? != 0;
+    let transposed = matches!(node.op.as_str(), "Gemm" | "QGemm") && node.int("transB", 0)? != 0;
     let [a, b] = w.shape[..] else {
         let message = format!("has weights of shape {:?}", w.shape);
         return Err(node.wrong("E0143", message, "use a matrix"));

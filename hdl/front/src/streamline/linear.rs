@@ -127,7 +127,7 @@ impl Walk<'_> {
         self.net.layers[x.layer].locked = true;
         let layer = self.net.push(layer);
         let dtype = if x.dtype.is_integer() { Dtype::Int { bits: 32, signed: true } } else { Dtype::Float };
-        Ok(Stream { layer, shape, from, scale: shortened(scale), offset: shortened(offset), steps: Vec::new(), dtype })
+        Ok(Stream { layer, shape, from, scale: shortened(scale), offset: shortened(offset), steps: Vec::new(), dtype, wide: x.wide })
     }
 
     pub(crate) fn conv(&mut self, node: &Node) -> Result<Stream, Diagnostic> {

@@ -165,7 +165,7 @@ fn convert(
         post::fold_batch_norm(&mut working)?;
         (working, grids) = post::quantize(&working, &real, options.bits, input.scale)?;
     }
-    let mut walk = Walk::new(&working, &grids, &input);
+    let mut walk = Walk::new(&working, &grids, &input, !grids.is_empty());
     let outputs = walk.run()?;
     notes.append(&mut walk.notes);
     let mut net = walk.net;

@@ -111,13 +111,30 @@ impl Walk<'_> {
             let message = "adds tensors that lie differently, or have a scale for each channel";
             return Err(node.wrong("E0146", message, "quantize both with one scale for the tensor"));
         }
-        let (la, lb) = (&self.net.layers[a.layer], &self.net.layers[b.layer]);
         // Two powers of two that the formats show are brought together by the block itself.
-        let shown = fraction(sa) == Some(la.frac) && fraction(sb) == Some(lb.frac);
-        if !shown && ((sa - sb).abs() > 0.0 || la.frac != lb.frac) {
-            let message = format!("adds numbers in units of {sa} and of {sb}");
-            return Err(node.wrong("E0146", message, "quantize both with the same scale"));
+        let frac_of = |w: &Self, l: usize| w.net.layers[l].frac;
+        let shown = fraction(sa) == Some(frac_of(self, a.layer)) && fraction(sb) == Some(frac_of(self, b.layer));
+        let (mut a, mut b) = ((*a).clone(), (*b).clone());
+        if !shown && ((sa - sb).abs() > 0.0 || frac_of(self, a.layer) != frac_of(self, b.layer)) {
+            let (coarse, fine, unit) = if sa >= sb { (&mut a, &b, sb) } else { (&mut b, &a, sa) };
+            let times = pick(&coarse.scale, 0) / unit;
+            if unit <= 0.0 || (times - times.round()).abs() > 0.0 || times > 1e6 {
+                let message = format!("adds numbers in units of {sa} and of {sb}");
+                return Err(node.wrong("E0146", message, "quantize both with the same scale"));
+            }
+            let (k, frac) = (times as i64, frac_of(self, fine.layer));
+            let layer = &self.net.layers[coarse.layer];
+            let (lo, hi) = layer.whole_range();
+            let name = format!("{}.unit", node.name);
+            let format = nervure_core::QType::holding(i128::from(lo) * i128::from(k), i128::from(hi) * i128::from(k), frac);
+            let mut new = Layer::plain(&name, "act/requant", &[coarse.layer], layer.shape.clone(), (lo * k, hi * k))
+                .with("output", json!(format))
+                .with("mode", json!({"tflite": {"multiplier": k, "shift": 0}}));
+            new.frac = frac;
+            self.net.layers[coarse.layer].locked = true;
+            coarse.layer = self.net.push(new);
         }
+        let (la, lb) = (&self.net.layers[a.layer], &self.net.layers[b.layer]);
         let frac = la.frac.max(lb.frac);
         let up = |l: &Layer| {
             let (lo, hi) = l.whole_range();
@@ -132,7 +149,7 @@ impl Walk<'_> {
         let count = if a.offset.len() == 1 && b.offset.len() == 1 { 1 } else { a.len() };
         let offset = shortened((0..count).map(|at| pick(&a.offset, at) + pick(&b.offset, at)).collect());
         let layer = self.net.push(layer);
-        Ok(Stream { layer, scale: vec![sa.min(sb)], offset, ..(*a).clone() })
+        Ok(Stream { layer, scale: vec![sa.min(sb)], offset, ..a })
     }
 
     /// `QLinearAdd`: `a, scale, zero, b, scale, zero, scale, zero`, each side as a table of its multiples.

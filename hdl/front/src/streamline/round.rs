@@ -37,6 +37,30 @@ impl Walk<'_> {
         quantizer: &Quantizer,
         runtime: bool,
     ) -> Result<Stream, Diagnostic> {
+        let mut quantizer = quantizer.clone();
+        quantizer.wide = x.wide;
+        match self.rounded(name, node, x, &quantizer, runtime) {
+            Err(d) if !x.wide => {
+                // Sums of more than 24 bits: what the framework's own rounding makes of them follows no rule of integers.
+                quantizer.wide = true;
+                let exact = Stream { wide: true, ..x.clone() };
+                let mut y = self.rounded(name, node, &exact, &quantizer, runtime).map_err(|_| d)?;
+                y.wide = false;
+                self.notes.push(format!("{} is computed exactly where binary32 rounds", quote(name)));
+                Ok(y)
+            }
+            other => other,
+        }
+    }
+
+    fn rounded(
+        &mut self,
+        name: &str,
+        node: &Node,
+        x: &Stream,
+        quantizer: &Quantizer,
+        runtime: bool,
+    ) -> Result<Stream, Diagnostic> {
         let mut x = x.clone();
         if !x.monotone() {
             return self.table(name, node, &x, quantizer);

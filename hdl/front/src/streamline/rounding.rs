@@ -77,6 +77,8 @@ pub(crate) struct Quantizer {
     pub(crate) offset: f64,
     /// Whether the file has integers behind it, which then stand for themselves.
     pub(crate) integer: Option<Dtype>,
+    /// Whether a quotient is not rounded to binary32.
+    pub(crate) wide: bool,
 }
 
 /// Parameters that the file gives as constants.
@@ -113,6 +115,7 @@ impl Quantizer {
             scale,
             offset: 0.0,
             integer: None,
+            wide: false,
         };
         match node.op.as_str() {
             "BipolarQuant" => {
@@ -197,6 +200,7 @@ impl Quantizer {
             scale: vec![1.0],
             offset: zero,
             integer: Some(dtype),
+            wide: false,
         }
     }
 
@@ -243,13 +247,14 @@ impl Quantizer {
     /// The integer of element `at`.
     pub(crate) fn level(&self, at: usize, v: f64) -> i64 {
         let s = pick(&self.divide, at);
-        let mut y = single(v / s);
+        let rounded = |v: f64| if self.wide { v } else { single(v) };
+        let mut y = rounded(v / s);
         if let (Some(_), Some((lo, hi))) = (self.integer, self.ends) {
             // ONNX rounds before it adds the zero point, QONNX behind it: ties to even then differ.
             return ((self.mode.round(y) + self.zero).clamp(lo, hi) - self.lowered()) as i64;
         }
         if self.mode != Mode::Sign || self.zero.abs() > 0.0 {
-            y = single(y + self.zero);
+            y = rounded(y + self.zero);
         }
         if let Some(shift) = self.shift {
             y = y.round_ties_even() / shift;

@@ -45,6 +45,8 @@ pub(crate) struct Stream {
     pub(crate) offset: List,
     pub(crate) steps: Vec<Step>,
     pub(crate) dtype: Dtype,
+    /// Whether nothing is rounded on the way: exact, where the framework would round to binary32.
+    pub(crate) wide: bool,
 }
 
 impl Stream {
@@ -54,16 +56,20 @@ impl Stream {
 
     /// What integer `n` of element `at` stands for, before the steps.
     fn base(&self, at: usize, n: i64) -> f64 {
-        single(n as f64 * pick(&self.scale, at) + pick(&self.offset, at))
+        self.rounded(n as f64 * pick(&self.scale, at) + pick(&self.offset, at))
+    }
+
+    fn rounded(&self, v: f64) -> f64 {
+        if self.wide { v } else { single(v) }
     }
 
     /// What integer `n` of element `at` stands for, computed as the framework computes it.
     pub(crate) fn real(&self, at: usize, n: i64) -> f64 {
         self.steps.iter().fold(self.base(at, n), |v, step| match step {
-            Step::Add(c) => single(v + pick(c, at)),
-            Step::Mul(c) => single(v * pick(c, at)),
-            Step::Div(c) => single(v / pick(c, at)),
-            Step::Function { f, .. } => single(f(v)),
+            Step::Add(c) => self.rounded(v + pick(c, at)),
+            Step::Mul(c) => self.rounded(v * pick(c, at)),
+            Step::Div(c) => self.rounded(v / pick(c, at)),
+            Step::Function { f, .. } => self.rounded(f(v)),
         })
     }
 
@@ -123,6 +129,7 @@ impl Stream {
             offset: list(&self.offset),
             steps: steps.collect(),
             dtype: self.dtype,
+            wide: self.wide,
         }
     }
 }

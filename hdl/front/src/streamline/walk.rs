@@ -67,7 +67,7 @@ pub(crate) struct Output {
 const HELP: &str = "quantize the model in training, or give samples with `--calibrate`";
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(graph: &'a Graph, grids: &BTreeMap<String, Grid>, input: &Input) -> Self {
+    pub(crate) fn new(graph: &'a Graph, grids: &BTreeMap<String, Grid>, input: &Input, wide: bool) -> Self {
         let mut net = Net::new(&input.shape[1.min(input.shape.len() - 1)..], input.format);
         let len: usize = input.shape.iter().product();
         let mut readers: BTreeMap<&str, usize> = BTreeMap::new();
@@ -87,6 +87,7 @@ impl<'a> Walk<'a> {
             offset: vec![input.offset],
             steps: Vec::new(),
             dtype: input.dtype,
+            wide,
         };
         values.insert(graph.inputs[0].name.as_str(), Value::Stream(Rc::new(stream)));
         Self { graph, net, values, readers, notes: Vec::new() }
