@@ -12,7 +12,7 @@ use nervure_tests::rng;
 use rand::RngExt;
 
 /// Inputs of each test; there are four.
-const INPUTS: u64 = 4000;
+const INPUTS: u64 = 20_000;
 /// An input takes a few milliseconds; a machine under load may be slower, but nothing takes this long.
 const LONGEST: Duration = Duration::from_secs(20);
 

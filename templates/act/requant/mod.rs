@@ -187,9 +187,9 @@ impl Block for Requant {
             output: QType::signed(8),
             mode: Mode::Tflite { tflite: Multiplier { multiplier: vec![1_181_116_006], shift: vec![36] } },
             zero_point: -3,
-            offset: None,
-            range: None,
-            late: None,
+            offset: Some(vec![0, -3_000_000_000, 55_000_000_000, 7].into()),
+            range: Some([-100, 90]),
+            late: Some(Tensor::new(&[4, 2], vec![100, 158, 0, -1, 8191, 9000, -9000, 401])),
         };
         let half_even = Params {
             input: TensorType::step(&[3], QType::unsigned(9)),
