@@ -28,8 +28,14 @@ struct Tally {
 
 fn run(salt: u64, make: impl Fn(&mut Rng) -> Vec<u8>) -> Tally {
     let mut tally = Tally::default();
-    let options =
-        OnnxOptions { bits: 8, input: None, input_scale: None, engine: None, lanes: 16, readout: Readout::Class };
+    let options = OnnxOptions {
+        bits: 8,
+        input: None,
+        input_scale: None,
+        engine: None,
+        lanes: 16,
+        readout: Readout::Class,
+    };
     for seed in 0..INPUTS {
         let bytes = make(&mut rng(salt << 32 | seed));
         let begun = Instant::now();

@@ -118,7 +118,8 @@ fn every_form_becomes_hardware() {
         let engine = if name.len() % 2 == 0 { Engine::Folded } else { Engine::Unrolled };
         let model = fixtures().join(format!("{name}.onnx"));
         let case = case(&model, &options(format, *scale, engine), &oracle["x"]);
-        let built = Built::new(&case.network, target(), &Options::default()).map_err(|d| format!("{name}: {d}"))?;
+        let built =
+            Built::new(&case.network, target(), &Options::default()).map_err(|d| format!("{name}: {d}"))?;
         let samples = case.samples.take(20);
         built.check(&case.network, &samples, 1, None).map(|_| ()).map_err(|e| format!("{name}: {e}"))
     };
@@ -130,9 +131,11 @@ fn every_form_becomes_hardware() {
 #[test]
 fn published_models_give_what_qonnx_gives() {
     let Some(folder) = outside("qonnx", "published_models_give_what_qonnx_gives") else { return };
-    for (name, format, scale) in
-        [("TFC_2W2A", "u8", 1.0 / 255.0), ("qkeras_jettagging", "s8.5", 1.0 / 32.0), ("unsw_nb15-mlp-w2a2", "s2", 1.0)]
-    {
+    for (name, format, scale) in [
+        ("TFC_2W2A", "u8", 1.0 / 255.0),
+        ("qkeras_jettagging", "s8.5", 1.0 / 32.0),
+        ("unsw_nb15-mlp-w2a2", "s2", 1.0),
+    ] {
         let oracle = read_npz(&fixtures().join(format!("{name}.npz")));
         assert_eq!(oracle["x"].shape[0], 1000, "{name}");
         for engine in [Engine::Unrolled, Engine::Folded] {
@@ -148,7 +151,8 @@ fn the_digits_networks_give_the_integers_of_onnxruntime() {
     let Some(folder) = outside("nm", "the_digits_networks_give_the_integers_of_onnxruntime") else { return };
     for name in ["digits_cnn_dense", "digits_cnn_2of8"] {
         let oracle = read_npz(&folder.join(format!("{name}.npz")));
-        let case = case(&folder.join(format!("{name}.onnx")), &options("", 0.0, Engine::Folded), &oracle["x"]);
+        let case =
+            case(&folder.join(format!("{name}.onnx")), &options("", 0.0, Engine::Folded), &oracle["x"]);
         assert_eq!(integers(&case).concat(), oracle["y3"].data, "{name}");
         assert_eq!(case.samples.count, 360);
     }
@@ -158,7 +162,12 @@ fn the_digits_networks_give_the_integers_of_onnxruntime() {
 #[test]
 fn models_in_real_numbers_are_quantized_on_samples() {
     let Some(folder) = outside("qonnx", "models_in_real_numbers_are_quantized_on_samples") else { return };
-    let models = [("three_layer_keras", 16), ("three_layer_bn_pytorch", 16), ("conv1d_small_keras", 40), ("conv2d_small_keras", 64)];
+    let models = [
+        ("three_layer_keras", 16),
+        ("three_layer_bn_pytorch", 16),
+        ("conv1d_small_keras", 40),
+        ("conv2d_small_keras", 64),
+    ];
     for (name, len) in models {
         let temporary = tempfile::tempdir().expect("a folder for temporary files");
         let file = temporary.path().join("x.npz");
@@ -172,7 +181,8 @@ fn models_in_real_numbers_are_quantized_on_samples() {
             let model = folder.join(format!("{name}.onnx"));
             let imported = import_onnx(&model, Some(&samples), &options).unwrap_or_else(|d| panic!("{d}"));
             assert!(imported.quantized_here);
-            let (reference, data) = (imported.reference.clone().expect("it was executed"), imported.samples[0].clone());
+            let (reference, data) =
+                (imported.reference.clone().expect("it was executed"), imported.samples[0].clone());
             let case = load(imported, &Array { shape: data.1, data: data.2 });
             let class = |y: &mut dyn Iterator<Item = f64>| {
                 y.enumerate().fold((0, f64::MIN), |b, (n, v)| if v > b.1 { (n, v) } else { b }).0

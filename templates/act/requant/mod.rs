@@ -109,22 +109,33 @@ impl Params {
                 _ => false,
             };
             if !fits {
-                let message = format!("`late` has shape {:?}, expected [1 to 8] or [{}, 1 to 8]", late.shape, self.input.columns());
+                let message = format!(
+                    "`late` has shape {:?}, expected [1 to 8] or [{}, 1 to 8]",
+                    late.shape,
+                    self.input.columns()
+                );
                 return Some(("late", message, "give the same integers to all columns, or one row for each"));
             }
             if let Some(v) = late.data.iter().find(|v| v.unsigned_abs() > 1 << 48) {
                 return Some(("late", format!("{v} is beyond 48 bits"), "leave out what never comes in"));
             }
         }
-        if let Some([lo, hi]) = self.range.filter(|[lo, hi]| lo > hi || [lo, hi].iter().any(|v| !self.output.contains(**v))) {
+        if let Some([lo, hi]) =
+            self.range.filter(|[lo, hi]| lo > hi || [lo, hi].iter().any(|v| !self.output.contains(**v)))
+        {
             let q = self.output;
-            let message = format!("`range` is {lo} to {hi}, expected a part of {q} ({} to {})", q.min(), q.max());
+            let message =
+                format!("`range` is {lo} to {hi}, expected a part of {q} ({} to {})", q.min(), q.max());
             return Some(("range", message, "give the smaller end first, and take a format that holds both"));
         }
         let scale = self.scale();
         if let Some(o) = scale.offsets.iter().find(|o| o.unsigned_abs() >= 1 << 62) {
             let message = format!("over one shift ({}) an offset is {o}, beyond 62 bits", scale.shift);
-            return Some(("offset", message, "use a smaller offset, or bring the shifts of the columns closer together"));
+            return Some((
+                "offset",
+                message,
+                "use a smaller offset, or bring the shifts of the columns closer together",
+            ));
         }
         let largest = scale.multipliers.iter().max().copied().unwrap_or(0);
         if largest >= 1 << 48 {

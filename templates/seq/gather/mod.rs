@@ -74,7 +74,8 @@ impl Block for Gather {
         let y = p.output();
         flat::check(&y, "shape")?;
         if y.len() != p.order.data.len() {
-            let message = format!("`shape` is {:?}, and `order` has {} elements", y.shape, p.order.data.len());
+            let message =
+                format!("`shape` is {:?}, and `order` has {} elements", y.shape, p.order.data.len());
             let help = "give as many elements as the result has";
             return Err(Diagnostic::new("E0205", message, help).at("order"));
         }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use nervure_core::Network;
-use nervure_front::streamline::{Engine, OnnxImported, OnnxOptions, OnnxReference, import_onnx, onnx_samples};
+use nervure_front::streamline::{
+    Engine, OnnxImported, OnnxOptions, OnnxReference, import_onnx, onnx_samples,
+};
 use nervure_sim::golden::{self, GoldenOptions, Recorded};
 use serde_json::{Value, json};
 
@@ -31,7 +33,8 @@ pub(super) fn import(console: &Console, args: &ImportArgs, place: &Path) -> Resu
         console.note(&format!("  note: {note}"));
     }
     let aside = aside(console, place, &imported.yaml, &imported.arrays)?;
-    let network = nervure_front::load(&aside.path().join("network.yaml"), &nervure_templates::registry(), &[])?;
+    let network =
+        nervure_front::load(&aside.path().join("network.yaml"), &nervure_templates::registry(), &[])?;
     let mut compared = None;
     if !imported.samples.is_empty() {
         let file = aside.path().join("samples.npz");
@@ -57,12 +60,19 @@ struct Compared {
     accuracy: Option<(f64, f64)>,
 }
 
-fn compare(console: &Console, network: &Network, file: &Path, imported: &OnnxImported) -> Result<Option<Compared>> {
+fn compare(
+    console: &Console,
+    network: &Network,
+    file: &Path,
+    imported: &OnnxImported,
+) -> Result<Option<Compared>> {
     let samples = nervure_front::samples(file, network)?;
     let stage = console.stage("golden", samples.count);
     let trace = golden::run(network, &samples, GoldenOptions { threads: 0, trace: true }, &|n| stage.at(n))?;
     stage.done(&format!("{} samples", samples.count));
-    let (Some(reference), [output, ..]) = (&imported.reference, &imported.outputs[..]) else { return Ok(None) };
+    let (Some(reference), [output, ..]) = (&imported.reference, &imported.outputs[..]) else {
+        return Ok(None);
+    };
     let layer = trace.layers.iter().flatten().find(|r| r.name == output.layer);
     let Some(layer) = layer else { return Ok(None) };
     let real = |n: i64| n as f64 * output.scale + output.offset;
@@ -133,10 +143,18 @@ fn text(imported: &OnnxImported, network: &Network, compared: Option<&Compared>,
     let stands = |scale: f64, offset: f64| {
         if offset.abs() > 0.0 { format!("{scale} n + {offset}") } else { format!("{scale} n") }
     };
-    out += &format!("\ninput {}: n stands for {}", imported.input, stands(imported.input_scale, imported.input_offset));
+    out += &format!(
+        "\ninput {}: n stands for {}",
+        imported.input,
+        stands(imported.input_scale, imported.input_offset)
+    );
     for o in &imported.outputs {
         let name = o.layer.escape_debug();
-        out += &format!("\noutput {name}: n stands for {} of `{}`", stands(o.scale, o.offset), o.name.escape_debug());
+        out += &format!(
+            "\noutput {name}: n stands for {} of `{}`",
+            stands(o.scale, o.offset),
+            o.name.escape_debug()
+        );
     }
     if let Some(c) = compared {
         out += &format!(
@@ -144,7 +162,11 @@ fn text(imported: &OnnxImported, network: &Network, compared: Option<&Compared>,
             c.classes, c.samples, c.elements.0, c.elements.1, c.largest
         );
         if let Some((before, after)) = c.accuracy {
-            out += &format!("\naccuracy {:.2} % of the model, {:.2} % in integers", before * 100.0, after * 100.0);
+            out += &format!(
+                "\naccuracy {:.2} % of the model, {:.2} % in integers",
+                before * 100.0,
+                after * 100.0
+            );
         }
     }
     let shown = place.display();

@@ -56,7 +56,9 @@ impl Dtype {
     /// Smallest and largest integer, where it holds integers of at most 32 bits.
     pub const fn ends(self) -> Option<(i64, i64)> {
         match self {
-            Self::Int { bits, signed: true } if bits <= 32 => Some((-(1 << (bits - 1)), (1 << (bits - 1)) - 1)),
+            Self::Int { bits, signed: true } if bits <= 32 => {
+                Some((-(1 << (bits - 1)), (1 << (bits - 1)) - 1))
+            }
             Self::Int { bits, signed: false } if bits <= 32 => Some((0, (1 << bits) - 1)),
             _ => None,
         }
@@ -111,9 +113,13 @@ impl Array {
         };
         let shape: Option<Vec<usize>> = tensor.dims.iter().map(|d| usize::try_from(*d).ok()).collect();
         let count = |s: &Vec<usize>| s.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-        let Some((shape, count)) = shape.and_then(|s| count(&s).map(|n| (s, n))).filter(|s| s.1 <= MAX_ELEMENTS)
+        let Some((shape, count)) =
+            shape.and_then(|s| count(&s).map(|n| (s, n))).filter(|s| s.1 <= MAX_ELEMENTS)
         else {
-            let message = format!("has {} axes with more than {MAX_ELEMENTS} elements, or a negative extent", tensor.dims.len());
+            let message = format!(
+                "has {} axes with more than {MAX_ELEMENTS} elements, or a negative extent",
+                tensor.dims.len()
+            );
             return Err(wrong(message, "split the tensor; one of this size does not fit any device"));
         };
         let data = elements(tensor, dtype, count);

@@ -79,7 +79,12 @@ pub(crate) fn quote(name: &str) -> String {
 
 impl Node {
     /// A diagnostic about this node.
-    pub(crate) fn wrong(&self, code: &'static str, message: impl std::fmt::Display, help: &str) -> Diagnostic {
+    pub(crate) fn wrong(
+        &self,
+        code: &'static str,
+        message: impl std::fmt::Display,
+        help: &str,
+    ) -> Diagnostic {
         Diagnostic::new(code, format!("node {} ({}) {message}", quote(&self.name), quote(&self.op)), help)
     }
 

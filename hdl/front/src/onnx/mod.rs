@@ -14,7 +14,7 @@ mod read;
 mod tests;
 
 pub use array::{Array, Dtype};
-pub use graph::{Attribute, Graph, Node, Port};
 pub(crate) use graph::quote;
+pub use graph::{Attribute, Graph, Node, Port};
 pub(crate) use read::in_file;
 pub use read::read;

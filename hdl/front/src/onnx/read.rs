@@ -54,8 +54,12 @@ fn graph(bytes: &[u8]) -> Result<Graph, Diagnostic> {
     }
     let mut nodes: Vec<Node> = graph.node.iter().map(node).collect::<Result<_, _>>()?;
     lift(&mut nodes, &mut constants)?;
-    let inputs: Vec<Port> =
-        graph.input.iter().filter(|i| !constants.contains_key(&i.name)).map(port).collect::<Result<_, _>>()?;
+    let inputs: Vec<Port> = graph
+        .input
+        .iter()
+        .filter(|i| !constants.contains_key(&i.name))
+        .map(port)
+        .collect::<Result<_, _>>()?;
     let outputs: Vec<Port> = graph.output.iter().map(port).collect::<Result<_, _>>()?;
     if inputs.is_empty() || outputs.is_empty() {
         let what = if inputs.is_empty() { "input" } else { "output" };
@@ -137,7 +141,8 @@ fn sort(
 ) -> Result<Vec<Node>, Diagnostic> {
     let mut made: BTreeSet<&str> = constants.keys().map(String::as_str).collect();
     let mut source: BTreeMap<&str, usize> = BTreeMap::new();
-    let twice = |name: &str| structure(format!("makes tensor {} twice", quote(name)), "rename one of the two");
+    let twice =
+        |name: &str| structure(format!("makes tensor {} twice", quote(name)), "rename one of the two");
     for input in inputs {
         if !made.insert(&input.name) {
             return Err(twice(&input.name));
@@ -161,7 +166,8 @@ fn sort(
         let message = format!("has an output {} that nothing makes", quote(&port.name));
         return Err(structure(message, "export the model again"));
     }
-    let wanted = |n: &Node| n.inputs.iter().filter_map(|i| source.get(i.as_str()).copied()).collect::<BTreeSet<_>>();
+    let wanted =
+        |n: &Node| n.inputs.iter().filter_map(|i| source.get(i.as_str()).copied()).collect::<BTreeSet<_>>();
     let mut readers: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
     let mut missing: Vec<usize> = Vec::with_capacity(nodes.len());
     for (n, node) in nodes.iter().enumerate() {
@@ -181,7 +187,11 @@ fn sort(
         }
     }
     if let Some(n) = (0..nodes.len()).find(|n| missing[*n] > 0) {
-        return Err(nodes[n].wrong("E0141", "is part of a circle, or reads from one", "export the model again"));
+        return Err(nodes[n].wrong(
+            "E0141",
+            "is part of a circle, or reads from one",
+            "export the model again",
+        ));
     }
     let mut nodes: Vec<Option<Node>> = nodes.into_iter().map(Some).collect();
     Ok(order.into_iter().filter_map(|n| nodes[n].take()).collect())

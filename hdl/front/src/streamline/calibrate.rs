@@ -33,7 +33,11 @@ pub fn onnx_samples(path: &Path) -> Result<OnnxSamples, Diagnostic> {
     let count = array.shape.first().copied().unwrap_or(0);
     let len: usize = array.shape.iter().skip(1).product();
     if array.shape.len() < 2 || count * len == 0 {
-        return Err(wrong(format!("`{}` has shape {:?}, expected [samples, ...]", path.display(), array.shape)));
+        return Err(wrong(format!(
+            "`{}` has shape {:?}, expected [samples, ...]",
+            path.display(),
+            array.shape
+        )));
     }
     let (integers, data) = array.floats()?;
     let labels = if npz.names().iter().any(|n| n == "label") {
@@ -53,8 +57,16 @@ impl OnnxSamples {
         if self.len == shape.iter().product::<usize>() {
             return Ok(());
         }
-        let message = format!("samples have {} elements each, the model reads {:?}", self.len, &shape[1.min(shape.len())..]);
-        Err(Diagnostic::new("E0133", message, "save them as `[samples, ...]` with the shape of the model's input behind"))
+        let message = format!(
+            "samples have {} elements each, the model reads {:?}",
+            self.len,
+            &shape[1.min(shape.len())..]
+        );
+        Err(Diagnostic::new(
+            "E0133",
+            message,
+            "save them as `[samples, ...]` with the shape of the model's input behind",
+        ))
     }
 
     pub(crate) const fn integer(&self) -> bool {

@@ -49,7 +49,11 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Array>], opset: i64) -> Re
             let help = "use float32 or an integer type";
             let to = to.ok_or_else(|| node.wrong("E0143", "casts to a type that is not read", help))?;
             let x = first()?;
-            Ok(Array { dtype: to, shape: x.shape.clone(), data: x.data.iter().map(|v| rounded(to, *v)).collect() })
+            Ok(Array {
+                dtype: to,
+                shape: x.shape.clone(),
+                data: x.data.iter().map(|v| rounded(to, *v)).collect(),
+            })
         }
         "ConstantOfShape" => Err(unknown(node)),
         "MatMul" | "Gemm" => matrix(node, inputs),
@@ -75,7 +79,11 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Array>], opset: i64) -> Re
         _ => {
             let x = first()?;
             let step = one(node, inputs)?.ok_or_else(|| unknown(node))?;
-            Ok(Array { dtype: x.dtype, shape: x.shape.clone(), data: x.data.iter().map(|v| rounded(x.dtype, step(*v))).collect() })
+            Ok(Array {
+                dtype: x.dtype,
+                shape: x.shape.clone(),
+                data: x.data.iter().map(|v| rounded(x.dtype, step(*v))).collect(),
+            })
         }
     }?;
     if let Some(v) = y.data.iter().find(|v| !v.is_finite()) {
@@ -85,14 +93,18 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Array>], opset: i64) -> Re
 }
 
 pub(crate) fn unknown(node: &Node) -> Diagnostic {
-    let domain = if node.domain.is_empty() { String::new() } else { format!(" of domain {}", quote(&node.domain)) };
+    let domain =
+        if node.domain.is_empty() { String::new() } else { format!(" of domain {}", quote(&node.domain)) };
     let help = "known are MatMul, Gemm, Conv, their quantized forms, Quant, BipolarQuant, Trunc, QuantizeLinear, \
                 DequantizeLinear, BatchNormalization, arithmetic, Relu and its like, pooling, and changes of shape";
     node.wrong("E0142", format!("has an operator{domain} that is not known"), help)
 }
 
 /// A function of one element, where `node` is one.
-pub(crate) fn one(node: &Node, inputs: &[Option<&Array>]) -> Result<Option<Box<dyn Fn(f64) -> f64>>, Diagnostic> {
+pub(crate) fn one(
+    node: &Node,
+    inputs: &[Option<&Array>],
+) -> Result<Option<Box<dyn Fn(f64) -> f64>>, Diagnostic> {
     let constant = |n: usize| inputs.get(n).copied().flatten().and_then(|a| a.data.first().copied());
     Ok(Some(match node.op.as_str() {
         "Relu" => Box::new(|v: f64| v.max(0.0)),
@@ -153,7 +165,8 @@ fn two(node: &Node, inputs: &[Option<&Array>]) -> Result<Array, Diagnostic> {
 
 fn concat(node: &Node, inputs: &[Option<&Array>]) -> Result<Array, Diagnostic> {
     let all: Vec<&Array> = inputs.iter().copied().flatten().collect();
-    let misfit = || node.wrong("E0143", "joins tensors that do not fit", "correct the shapes, and export again");
+    let misfit =
+        || node.wrong("E0143", "joins tensors that do not fit", "correct the shapes, and export again");
     let first = all.first().ok_or_else(misfit)?;
     let at = super::shape::axis(node, node.int("axis", 0)?, first.shape.len())?;
     let fits = |a: &&Array| {
@@ -281,7 +294,8 @@ pub(crate) fn pool_window(node: &Node, x: &[usize]) -> Result<Window, Diagnostic
         return Window::of(node, x, x.get(2..).unwrap_or(&[]));
     }
     let kernel = node.ints("kernel_shape")?.unwrap_or_default();
-    let kernel: Option<Vec<usize>> = kernel.iter().map(|k| usize::try_from(*k).ok().filter(|k| *k < 1 << 20)).collect();
+    let kernel: Option<Vec<usize>> =
+        kernel.iter().map(|k| usize::try_from(*k).ok().filter(|k| *k < 1 << 20)).collect();
     let kernel = kernel.ok_or_else(|| node.wrong("E0143", "has a negative window", "correct it"))?;
     Window::of(node, x, &kernel)
 }
@@ -306,8 +320,12 @@ fn pool(node: &Node, x: &Array) -> Result<Array, Diagnostic> {
 }
 
 /// Factor and offset of each channel, rounded as a framework rounds them. Errors: `E0143`.
-pub(crate) fn batch_norm(node: &Node, constants: &[Option<&Array>]) -> Result<(Vec<f64>, Vec<f64>), Diagnostic> {
-    let misfit = || node.wrong("E0143", "has no constant scale, offset, mean and variance", "export for inference");
+pub(crate) fn batch_norm(
+    node: &Node,
+    constants: &[Option<&Array>],
+) -> Result<(Vec<f64>, Vec<f64>), Diagnostic> {
+    let misfit =
+        || node.wrong("E0143", "has no constant scale, offset, mean and variance", "export for inference");
     let list: Vec<&Array> = constants.iter().copied().flatten().collect();
     let [scale, offset, mean, variance] = list[..] else { return Err(misfit()) };
     let n = scale.len();

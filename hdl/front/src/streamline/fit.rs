@@ -69,9 +69,10 @@ pub(crate) fn thresholds(f: impl Fn(i64) -> i64, (lo, hi): (i64, i64), levels: (
 impl Column {
     /// Whether `g` reaches every level where this does.
     fn is(&self, lowest: i64, g: impl Fn(i64) -> i64) -> bool {
-        self.thresholds.iter().zip(lowest + 1..).all(|(&t, level)| {
-            (t > self.hi || g(t) >= level) && (t <= self.lo || g(t - 1) < level)
-        })
+        self.thresholds
+            .iter()
+            .zip(lowest + 1..)
+            .all(|(&t, level)| (t > self.hi || g(t) >= level) && (t <= self.lo || g(t - 1) < level))
     }
 
     /// Offsets with which `round_half_up((n * m + offset) / 2^shift)` is this.
@@ -122,7 +123,13 @@ impl Column {
 
 /// The cheapest operation that is exactly these functions, onto `levels`. `bias` says whether integers can be added to
 /// what comes in for nothing, `onnx` that the factor is a runtime's own.
-pub(crate) fn fit(columns: &[Column], levels: (i64, i64), mode: Mode, bias: bool, onnx: bool) -> Option<Form> {
+pub(crate) fn fit(
+    columns: &[Column],
+    levels: (i64, i64),
+    mode: Mode,
+    bias: bool,
+    onnx: bool,
+) -> Option<Form> {
     let count = (levels.1 - levels.0) as usize;
     let same = |c: &Column| c.lo >= levels.0 && c.hi <= levels.1 && c.is(levels.0, |n| n);
     if columns.iter().all(same) {
@@ -219,9 +226,11 @@ fn nearly(columns: &[Column], lowest: i64) -> Option<Form> {
             let m = m.round() as i64;
             let (least, most) = c.offsets(lowest, m, shift);
             let o = if least <= most { roundest(least, most) } else { i64::try_from(least).ok()? };
-            let g = |n: i64| Rounding::HalfUp.shift(i128::from(n) * i128::from(m) + i128::from(o), shift) as i64;
+            let g =
+                |n: i64| Rounding::HalfUp.shift(i128::from(n) * i128::from(m) + i128::from(o), shift) as i64;
             let levels = c.thresholds.iter().zip(lowest + 1..);
-            let soon: Vec<i64> = levels.filter(|(t, l)| **t > c.lo && g(**t - 1) >= *l).map(|(t, _)| t - 1).collect();
+            let soon: Vec<i64> =
+                levels.filter(|(t, l)| **t > c.lo && g(**t - 1) >= *l).map(|(t, _)| t - 1).collect();
             // One lower there, and only there.
             let fixed = |n: i64| g(n) - i64::from(soon.contains(&n));
             if soon.len() > LATE || soon.windows(2).any(|w| w[0] == w[1]) || !c.is(lowest, fixed) {
@@ -259,7 +268,7 @@ mod tests {
     }
 
     /// What a form computes, for one column.
-    fn apply(form: &Form, n: i64, levels: (i64, i64)) -> i64 {
+    fn apply(form: &Form, column: &Column, n: i64, levels: (i64, i64)) -> i64 {
         let v = match form {
             Form::Same => n,
             Form::Shift { shift, rounding, bias } => rounding.shift((n + bias[0]).into(), *shift) as i64,
@@ -268,7 +277,7 @@ mod tests {
                 let less = i64::from(late.first().is_some_and(|l| l.contains(&n)));
                 rounding.shift((n * multiplier[0] + offset[0]).into(), shift[0] as u32) as i64 - less
             }
-            Form::Thresholds => unreachable!("not asked for"),
+            Form::Thresholds => levels.0 + column.thresholds.iter().filter(|t| **t <= n).count() as i64,
         };
         v.clamp(levels.0, levels.1)
     }
@@ -276,12 +285,17 @@ mod tests {
     #[test]
     fn every_form_equals_its_function_everywhere() {
         let levels = (-128, 127);
-        for (n, (a, b)) in [(0.25, 0.0), (0.25, 1.5), (0.0137, 0.0), (0.071, -3.3), (1.7, 0.2), (1.0, 0.0)].into_iter().enumerate() {
-            let f = |x: i64| (f64::from((x as f64 * a + b) as f32)).round_ties_even().clamp(-128.0, 127.0) as i64;
+        for (n, (a, b)) in [(0.25, 0.0), (0.25, 1.5), (0.0137, 0.0), (0.071, -3.3), (1.7, 0.2), (1.0, 0.0)]
+            .into_iter()
+            .enumerate()
+        {
+            let f =
+                |x: i64| (f64::from((x as f64 * a + b) as f32)).round_ties_even().clamp(-128.0, 127.0) as i64;
             for (lo, hi) in [(-60, 80), (-5000, 4000)] {
                 let c = column(f, (lo, hi), levels, (a, b));
-                let form = fit(&[c], levels, Mode::HalfEven, true, false).unwrap_or_else(|| panic!("case {n}"));
-                assert!((lo..=hi).all(|x| apply(&form, x, levels) == f(x)), "case {n}: {form:?}");
+                let form = fit(std::slice::from_ref(&c), levels, Mode::HalfEven, true, false)
+                    .unwrap_or_else(|| panic!("case {n}"));
+                assert!((lo..=hi).all(|x| apply(&form, &c, x, levels) == f(x)), "case {n}: {form:?}");
             }
         }
     }

@@ -20,8 +20,13 @@ const MAX_ELEMENTS: usize = 1 << 20;
 pub(crate) fn shape(graph: &Graph) -> Result<Vec<usize>, Diagnostic> {
     let [port] = &graph.inputs[..] else {
         let names: Vec<String> = graph.inputs.iter().take(8).map(|p| quote(&p.name)).collect();
-        let message = format!("has {} inputs that are no constants: {}", graph.inputs.len(), names.join(", "));
-        return Err(Diagnostic::new("E0141", message, "give the model one input, and its weights as constants"));
+        let message =
+            format!("has {} inputs that are no constants: {}", graph.inputs.len(), names.join(", "));
+        return Err(Diagnostic::new(
+            "E0141",
+            message,
+            "give the model one input, and its weights as constants",
+        ));
     };
     let wrong = |what: &str| {
         let help = "export with fixed extents: `[1, channels, height, width]` or `[1, elements]`";
@@ -52,7 +57,13 @@ pub(crate) fn choose(
 ) -> Result<Input, Diagnostic> {
     let port = &graph.inputs[0];
     let unit = |q: QType| (-f64::from(q.frac)).exp2();
-    let of = |format: QType, scale: f64| Input { shape: shape.clone(), format, scale, offset: 0.0, dtype: port.dtype };
+    let of = |format: QType, scale: f64| Input {
+        shape: shape.clone(),
+        format,
+        scale,
+        offset: 0.0,
+        dtype: port.dtype,
+    };
     if let Some(scale) = options.input_scale.filter(|s| !(s.is_finite() && *s > 0.0)) {
         let message = format!("an integer of the input cannot stand for {scale}");
         return Err(Diagnostic::new("E0130", message, "choose a number above 0 for `--input-scale`"));
@@ -68,7 +79,9 @@ pub(crate) fn choose(
     }
     let image = matches!(shape[..], [1, 1 | 3, h, w] if h >= 8 && w >= 8);
     let bytes = |notes: &mut Vec<String>, why: &str| {
-        notes.push(format!("an integer n of the input stands for n / 255, {why}: `--input` and `--input-scale` say otherwise"));
+        notes.push(format!(
+            "an integer n of the input stands for n / 255, {why}: `--input` and `--input-scale` say otherwise"
+        ));
         of(QType::unsigned(8), 1.0 / 255.0)
     };
     let Some(samples) = samples else {
@@ -89,7 +102,8 @@ pub(crate) fn choose(
         return Ok(of(format, options.input_scale.unwrap_or(1.0)));
     }
     let near = |v: &f64| (v * 255.0 - (v * 255.0).round()).abs() < 1e-4;
-    if lo >= 0.0 && hi <= 1.0 && hi > 0.0 && values.iter().all(near) && values.iter().any(|v| v.fract() > 0.0) {
+    if lo >= 0.0 && hi <= 1.0 && hi > 0.0 && values.iter().all(near) && values.iter().any(|v| v.fract() > 0.0)
+    {
         return Ok(bytes(notes, "as all samples are such numbers"));
     }
     let signed = lo < 0.0;
@@ -119,11 +133,14 @@ fn quantized(graph: &Graph, shape: &[usize]) -> Option<Input> {
         if !moves(&node.op) || matches!(node.op.as_str(), "Gather" | "Slice") {
             break node;
         }
-        let constants: Vec<Option<&Array>> = node.inputs[1..].iter().map(|i| graph.constants.get(i)).collect();
+        let constants: Vec<Option<&Array>> =
+            node.inputs[1..].iter().map(|i| graph.constants.get(i)).collect();
         extents = super::shape::moved(node, &extents, &constants).ok()?.shape;
         name = node.outputs.first()?;
     };
-    if !matches!(node.op.as_str(), "Quant" | "IntQuant" | "BipolarQuant" | "QuantizeLinear") || node.input(0)? != name {
+    if !matches!(node.op.as_str(), "Quant" | "IntQuant" | "BipolarQuant" | "QuantizeLinear")
+        || node.input(0)? != name
+    {
         return None;
     }
     let constants: Option<Vec<&Array>> = node.inputs[1..].iter().map(|i| graph.constants.get(i)).collect();

@@ -28,11 +28,8 @@ impl Walk<'_> {
         let x = self.stream(node, 0)?;
         let w = self.constant(node, 1)?;
         let x = if node.op == "MatMulInteger" { self.centred(node, &x, 2)? } else { self.clean(node, &x)? };
-        let weights = if node.op == "MatMulInteger" {
-            self.centred_weights(node, &w, 3)?
-        } else {
-            weights(node, &w)?
-        };
+        let weights =
+            if node.op == "MatMulInteger" { self.centred_weights(node, &w, 3)? } else { weights(node, &w)? };
         if node.int("transA", 0)? != 0 {
             return Err(node.wrong("E0146", "transposes its samples", "use `transA` 0"));
         }
@@ -49,7 +46,8 @@ impl Walk<'_> {
         if broadcast(&c.array.shape, &y.shape).as_ref() != Some(&y.shape) {
             return Err(node.wrong("E0143", "adds another shape than it makes", "correct the shapes"));
         }
-        let added = spread(&c.array.data, &c.array.shape, &y.shape).iter().map(|v| single(v * beta)).collect();
+        let added =
+            spread(&c.array.data, &c.array.shape, &y.shape).iter().map(|v| single(v * beta)).collect();
         Ok(with(&y, Step::Add(shortened(added))))
     }
 
@@ -122,12 +120,25 @@ impl Walk<'_> {
         layer.linear = Some(linear);
         let (lo, hi) = layer.whole_range();
         if lo < -(1 << 47) || hi >= 1 << 47 {
-            return Err(node.wrong("E0146", "makes sums of more than 48 bits", "use narrower weights or inputs"));
+            return Err(node.wrong(
+                "E0146",
+                "makes sums of more than 48 bits",
+                "use narrower weights or inputs",
+            ));
         }
         self.net.layers[x.layer].locked = true;
         let layer = self.net.push(layer);
         let dtype = if x.dtype.is_integer() { Dtype::Int { bits: 32, signed: true } } else { Dtype::Float };
-        Ok(Stream { layer, shape, from, scale: shortened(scale), offset: shortened(offset), steps: Vec::new(), dtype, wide: x.wide })
+        Ok(Stream {
+            layer,
+            shape,
+            from,
+            scale: shortened(scale),
+            offset: shortened(offset),
+            steps: Vec::new(),
+            dtype,
+            wide: x.wide,
+        })
     }
 
     pub(crate) fn conv(&mut self, node: &Node) -> Result<Stream, Diagnostic> {
@@ -146,7 +157,11 @@ impl Walk<'_> {
         let area: usize = y.shape[2..].iter().product();
         let channels = y.shape[1];
         if bias.array.len() != channels {
-            return Err(node.wrong("E0143", "has a bias of another length than its channels", "correct the shapes"));
+            return Err(node.wrong(
+                "E0143",
+                "has a bias of another length than its channels",
+                "correct the shapes",
+            ));
         }
         let list = shortened((0..y.len()).map(|at| bias.array.data[at / area % channels]).collect());
         Ok(with(&y, Step::Add(list)))
@@ -176,16 +191,23 @@ impl Walk<'_> {
         let even = |at: usize| (pick(&x.offset, at) - pick(&x.offset, at / area * area)).abs() <= 0.0;
         let zero = x.offset.iter().all(|o| o.abs() <= 0.0);
         if !zero && (padded || !(0..x.len()).all(even)) {
-            let message = "pads with zeros what was moved away from zero, or by different amounts within a channel";
-            return Err(node.wrong("E0146", message, "pad before the offset, or fold the offset into the weights"));
+            let message =
+                "pads with zeros what was moved away from zero, or by different amounts within a channel";
+            return Err(node.wrong(
+                "E0146",
+                message,
+                "pad before the offset, or fold the offset into the weights",
+            ));
         }
         let input = self.net.layers[x.layer].whole_range();
-        let mut linear = Linear { weights: w.integers.clone(), bias: vec![0; outputs], frac: 0, input, conv: None };
+        let mut linear =
+            Linear { weights: w.integers.clone(), bias: vec![0; outputs], frac: 0, input, conv: None };
         settle(&mut linear, &scales, &mut offsets);
         let shape = [&[1, outputs], &window.output[..]].concat();
         let windows = window.count();
         // Element [o, position] lies at position * outputs + o: maps are channels last.
-        let from: Vec<usize> = (0..outputs * windows).map(|at| at % windows * outputs + at / windows).collect();
+        let from: Vec<usize> =
+            (0..outputs * windows).map(|at| at % windows * outputs + at / windows).collect();
         let spread = |l: Vec<f64>| (0..outputs * windows).map(|at| l[at / windows]).collect::<Vec<f64>>();
         let (scales, offsets) = (spread(scales), spread(offsets));
         if windows == 1 && groups == 1 {
@@ -227,7 +249,13 @@ impl Walk<'_> {
     }
 
     /// The same map as a layer of shape `[..., channels]`.
-    pub(crate) fn map(&mut self, node: &Node, x: &Rc<Stream>, channels: usize, extents: &[usize]) -> Rc<Stream> {
+    pub(crate) fn map(
+        &mut self,
+        node: &Node,
+        x: &Rc<Stream>,
+        channels: usize,
+        extents: &[usize],
+    ) -> Rc<Stream> {
         let area: usize = extents.iter().product();
         let wanted = |at: usize| at % area * channels + at / area;
         let shape = [extents, &[channels]].concat();
@@ -243,8 +271,9 @@ impl Walk<'_> {
         } else {
             let mut order = vec![0; len];
             (0..len).for_each(|at| order[wanted(at)] = x.from[at] as i64);
-            let mut new = Layer::plain(&format!("{}.map", node.name), "seq/gather", &[x.layer], shape.clone(), range)
-                .with("shape", json!(shape));
+            let mut new =
+                Layer::plain(&format!("{}.map", node.name), "seq/gather", &[x.layer], shape.clone(), range)
+                    .with("shape", json!(shape));
             new.arrays.push(("order", vec![len], order));
             new
         };
@@ -267,7 +296,9 @@ impl Walk<'_> {
             None => 0.0,
             Some(z) if z.array.len() == 1 => z.array.data[0],
             // One for each output: the first axis of a convolution, the last of a matrix.
-            Some(z) if w.array.shape.len() > 2 => z.array.data[at / (w.array.len() / z.array.len().max(1)).max(1) % z.array.len().max(1)],
+            Some(z) if w.array.shape.len() > 2 => {
+                z.array.data[at / (w.array.len() / z.array.len().max(1)).max(1) % z.array.len().max(1)]
+            }
             Some(z) => z.array.data[at % z.array.len().max(1)],
         };
         if zero.as_ref().is_some_and(|z| z.array.is_empty() || w.array.is_empty()) {
@@ -310,14 +341,22 @@ impl Walk<'_> {
             && let Some(bias) = self.optional(node, n)?
         {
             if bias.array.len() != channels {
-                return Err(node.wrong("E0143", "has a bias of another length than its channels", "correct the shapes"));
+                return Err(node.wrong(
+                    "E0143",
+                    "has a bias of another length than its channels",
+                    "correct the shapes",
+                ));
             }
             let linear = self.net.layers[y.layer].linear.as_mut().expect("it was just made");
             linear.bias.iter_mut().zip(&bias.array.data).for_each(|(b, v)| *b += *v as i64);
         }
         let count = sw.array.len();
         if count != 1 && count != channels || first(&sx) <= 0.0 || first(&sy) <= 0.0 {
-            return Err(node.wrong("E0143", "has scales that do not fit", "use one scale, or one for each channel"));
+            return Err(node.wrong(
+                "E0143",
+                "has scales that do not fit",
+                "use one scale, or one for each channel",
+            ));
         }
         let alpha = node.float("alpha", 1.0)?;
         let factor = |c: usize| {
@@ -326,7 +365,9 @@ impl Walk<'_> {
         };
         let factors = (0..y.len()).map(|at| factor(at / each)).collect();
         y.steps.push(Step::Mul(shortened(factors)));
-        let ends = z.array.dtype.ends().ok_or_else(|| node.wrong("E0143", "quantizes to a type that is not read", "use int8 or uint8"))?;
+        let ends = z.array.dtype.ends().ok_or_else(|| {
+            node.wrong("E0143", "quantizes to a type that is not read", "use int8 or uint8")
+        })?;
         let quantizer = Quantizer::of_integers(first(&z), z.array.dtype, ends);
         self.round(&format!("{}.quant", node.name), node, &y, &quantizer, true)
     }
@@ -348,7 +389,11 @@ fn row_scale(node: &Node, row: &[f64]) -> Result<f64, Diagnostic> {
         return Ok(row[0]);
     }
     let message = "has weights whose scale differs within an output";
-    Err(node.wrong("E0146", message, "quantize weights with one scale for the tensor, or one for each output"))
+    Err(node.wrong(
+        "E0146",
+        message,
+        "quantize weights with one scale for the tensor, or one for each output",
+    ))
 }
 
 /// Moves offsets that are whole numbers of the sum's integers into the bias.

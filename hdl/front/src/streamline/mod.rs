@@ -21,8 +21,6 @@ mod round;
 mod rounding;
 mod shape;
 mod stream;
-#[cfg(test)]
-mod tests;
 mod walk;
 mod window;
 
@@ -138,7 +136,11 @@ pub fn import_onnx(
 }
 
 /// The same from the bytes of a file called `shown`.
-pub fn import_onnx_bytes(bytes: &[u8], shown: &str, options: &OnnxOptions) -> Result<OnnxImported, Diagnostic> {
+pub fn import_onnx_bytes(
+    bytes: &[u8],
+    shown: &str,
+    options: &OnnxOptions,
+) -> Result<OnnxImported, Diagnostic> {
     let graph = onnx::read(bytes, shown)?;
     convert("model", graph, None, options).map_err(|d| onnx::in_file(d, shown))
 }
@@ -188,7 +190,8 @@ fn convert(
         .collect();
     let reference = samples.and_then(|s| reference(&graph, &real, s));
     let samples = samples.map_or_else(Vec::new, |s| s.integers(&input));
-    let layers: Vec<(String, Vec<usize>)> = net.layers.iter().map(|l| (l.name.clone(), l.shape.clone())).collect();
+    let layers: Vec<(String, Vec<usize>)> =
+        net.layers.iter().map(|l| (l.name.clone(), l.shape.clone())).collect();
     let blocks: Vec<&'static str> = net.layers.iter().map(|l| l.block).collect();
     let written = net.write(name, &leaving, options.engine, options.lanes);
     let kind = |b: &'static str| match (b, written.engine) {

@@ -73,7 +73,13 @@ pub(crate) struct Layer {
 
 impl Layer {
     /// A layer without weights.
-    pub(crate) fn plain(name: &str, block: &'static str, from: &[usize], shape: Vec<usize>, range: (i64, i64)) -> Self {
+    pub(crate) fn plain(
+        name: &str,
+        block: &'static str,
+        from: &[usize],
+        shape: Vec<usize>,
+        range: (i64, i64),
+    ) -> Self {
         Self {
             name: name.to_owned(),
             block,
@@ -178,13 +184,20 @@ impl Net {
     }
 
     /// The network file, with `outputs` leaving.
-    pub(crate) fn write(self, name: &str, outputs: &[usize], engine: Option<Engine>, lanes: usize) -> Written {
+    pub(crate) fn write(
+        self,
+        name: &str,
+        outputs: &[usize],
+        engine: Option<Engine>,
+        lanes: usize,
+    ) -> Written {
         let small = if self.products() <= SMALL { Engine::Unrolled } else { Engine::Folded };
         let engine = engine.unwrap_or(small);
         let mut arrays = Vec::new();
         let mut yaml = String::from("nervure: 1\n");
         entry(&mut yaml, 0, "name", &json!(name));
-        let mut port = json!({"name": "x", "shape": self.layers[0].shape, "format": self.input, "rate": "frame"});
+        let mut port =
+            json!({"name": "x", "shape": self.layers[0].shape, "format": self.input, "rate": "frame"});
         if engine == Engine::Unrolled {
             port["lanes"] = json!(self.layers[0].shape.iter().product::<usize>());
         }
@@ -218,7 +231,13 @@ impl Net {
     }
 
     /// The block of a layer, and what its parameters say beside the weights.
-    fn block(&self, layer: &Layer, engine: Engine, lanes: usize, fields: &mut Map<String, Value>) -> &'static str {
+    fn block(
+        &self,
+        layer: &Layer,
+        engine: Engine,
+        lanes: usize,
+        fields: &mut Map<String, Value>,
+    ) -> &'static str {
         let Some(linear) = &layer.linear else { return layer.block };
         let ends = |lo: i64, hi: i64| (i128::from(lo), i128::from(hi));
         let (lo, hi) = linear.weights.iter().fold((0, 0), |(a, b), w| (w.min(&a).to_owned(), *w.max(&b)));

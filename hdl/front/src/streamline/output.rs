@@ -25,11 +25,17 @@ impl Walk<'_> {
         };
         let x = match self.value(&node, 0)? {
             Value::Stream(x) => x,
-            Value::Const(_) => return Err(node.wrong("E0146", "is a constant", "name outputs that depend on the input")),
+            Value::Const(_) => {
+                return Err(node.wrong("E0146", "is a constant", "name outputs that depend on the input"));
+            }
         };
         let mut x = (*x).clone();
         while let Some(Step::Function { strict: true, name: op, .. }) = x.steps.last() {
-            let note = format!("{} leaves without its {}: the order of its elements is the same", quote(name), quote(op));
+            let note = format!(
+                "{} leaves without its {}: the order of its elements is the same",
+                quote(name),
+                quote(op)
+            );
             self.notes.push(note);
             x.steps.pop();
         }
@@ -45,7 +51,13 @@ impl Walk<'_> {
             self.notes.push(format!("{} leaves channels last", quote(name)));
         }
         self.net.layers[x.layer].locked = true;
-        Ok(Output { layer: x.layer, name: name.to_owned(), scale: x.scale[0], offset: x.offset[0], from: x.from })
+        Ok(Output {
+            layer: x.layer,
+            name: name.to_owned(),
+            scale: x.scale[0],
+            offset: x.offset[0],
+            from: x.from,
+        })
     }
 
     /// The same with every factor above zero.
@@ -53,14 +65,22 @@ impl Walk<'_> {
         let columns = self.net.layers[x.layer].columns();
         if x.scale.len() == 1 {
             if x.scale[0] < 0.0 && !self.turn(&mut x, 0, 1) {
-                return Err(node.wrong("E0146", "falls where its integers rise", "leave the last factor out"));
+                return Err(node.wrong(
+                    "E0146",
+                    "falls where its integers rise",
+                    "leave the last factor out",
+                ));
             }
             return Ok(x);
         }
         for at in 0..x.len() {
             let column = x.from[at] % columns;
             if x.scale[at] < 0.0 && !self.turn(&mut x, column, columns) {
-                return Err(node.wrong("E0146", "falls where its integers rise", "leave the last factor out"));
+                return Err(node.wrong(
+                    "E0146",
+                    "falls where its integers rise",
+                    "leave the last factor out",
+                ));
             }
         }
         Ok(x)
@@ -92,9 +112,10 @@ impl Walk<'_> {
         let zero = x.offset[0].round() as i64;
         let layer = &self.net.layers[x.layer];
         let (lo, hi) = layer.whole_range();
-        let new = super::round::requant(&format!("{name}.out"), x.layer, layer, (lo + zero, hi + zero), layer.frac)
-            .with("zero_point", json!(zero))
-            .with("mode", json!({"shift": 0, "rounding": "floor"}));
+        let new =
+            super::round::requant(&format!("{name}.out"), x.layer, layer, (lo + zero, hi + zero), layer.frac)
+                .with("zero_point", json!(zero))
+                .with("mode", json!({"shift": 0, "rounding": "floor"}));
         x.layer = self.net.push(new);
         x.offset = vec![x.offset[0] - zero as f64];
     }
@@ -116,10 +137,13 @@ impl Walk<'_> {
             linear.weights.iter_mut().for_each(|w| *w <<= FINER);
             let finer = scale / f64::from(FINER).exp2();
             for (column, at) in first.iter().enumerate() {
-                linear.bias[column] = (linear.bias[column] << FINER) + (pick(&x.offset, *at) / finer).round() as i64;
+                linear.bias[column] =
+                    (linear.bias[column] << FINER) + (pick(&x.offset, *at) / finer).round() as i64;
             }
             let own = &mut self.net.layers[x.layer];
-            if let (Some(linear), Some(frac)) = (&mut own.linear, super::stream::fraction(finer).filter(|_| own.frac != 0)) {
+            if let (Some(linear), Some(frac)) =
+                (&mut own.linear, super::stream::fraction(finer).filter(|_| own.frac != 0))
+            {
                 linear.frac += frac - own.frac;
                 own.frac = frac;
             }
@@ -136,17 +160,20 @@ impl Walk<'_> {
         let (mut lo, mut hi) = (0i64, 0i64);
         for c in 0..columns {
             let range = layer.range_of(c);
-            let end = |n: i64| ((i128::from(n) * i128::from(multiplier[c]) + i128::from(offset[c])) >> shift) as i64;
+            let end = |n: i64| {
+                ((i128::from(n) * i128::from(multiplier[c]) + i128::from(offset[c])) >> shift) as i64
+            };
             (lo, hi) = (lo.min(end(range.0)), hi.max(end(range.1) + 1));
         }
         let format = QType::holding(lo.into(), hi.into(), 0);
         if format.bits > QType::MAX_BITS {
             return Err(node.wrong("E0146", "needs more than 48 bits", "use narrower weights or inputs"));
         }
-        let new = Layer::plain(&name, "act/requant", &[x.layer], layer.shape.clone(), (format.min(), format.max()))
-            .with("output", json!(format))
-            .with("mode", json!({"tflite": {"multiplier": multiplier, "shift": shift}}))
-            .with("offset", json!(offset));
+        let new =
+            Layer::plain(&name, "act/requant", &[x.layer], layer.shape.clone(), (format.min(), format.max()))
+                .with("output", json!(format))
+                .with("mode", json!({"tflite": {"multiplier": multiplier, "shift": shift}}))
+                .with("offset", json!(offset));
         x.layer = self.net.push(new);
         self.notes.push(format!("{} is rounded to multiples of {unit:e}", quote(&node.name)));
         Ok(Stream { scale: vec![unit], offset: vec![0.0], ..x })

@@ -23,7 +23,10 @@ impl Walk<'_> {
         if window.dilation.iter().any(|d| *d != 1) {
             return Err(node.wrong("E0146", "pools with a dilation", "use windows without gaps"));
         }
-        let rises = |s: &Stream, at: usize| s.affine(at, true).is_some_and(|l| l.0 > 0.0) || s.affine(at, true).is_none() && pick(&s.scale, at) > 0.0;
+        let rises = |s: &Stream, at: usize| {
+            s.affine(at, true).is_some_and(|l| l.0 > 0.0)
+                || s.affine(at, true).is_none() && pick(&s.scale, at) > 0.0
+        };
         let alike = (0..x.len()).all(|at| x.alike(at, at / area * area));
         let mut x = x;
         if x.monotone() && alike && !(0..channels).all(|c| rises(&x, c * area)) {
@@ -40,11 +43,21 @@ impl Walk<'_> {
             x = Rc::new(turned);
         }
         if !x.monotone() || !alike {
-            return Err(node.wrong("E0146", "pools elements that differ within a channel, or a function that falls", help));
+            return Err(node.wrong(
+                "E0146",
+                "pools elements that differ within a channel, or a function that falls",
+                help,
+            ));
         }
         let x = self.map(node, &x, channels, &window.input);
-        let mut fields = Layer::plain(&node.name, "pool/max", &[x.layer], [&window.output[..], &[channels]].concat(), (0, 0))
-            .with("kernel", json!(window.kernel));
+        let mut fields = Layer::plain(
+            &node.name,
+            "pool/max",
+            &[x.layer],
+            [&window.output[..], &[channels]].concat(),
+            (0, 0),
+        )
+        .with("kernel", json!(window.kernel));
         if window.stride != window.kernel {
             fields = fields.with("stride", json!(window.stride));
         }
@@ -54,7 +67,15 @@ impl Walk<'_> {
         Ok(self.pooled(&x, fields, channels, window.count(), area, &window.output))
     }
 
-    fn pooled(&mut self, x: &Stream, mut layer: Layer, channels: usize, windows: usize, area: usize, output: &[usize]) -> Stream {
+    fn pooled(
+        &mut self,
+        x: &Stream,
+        mut layer: Layer,
+        channels: usize,
+        windows: usize,
+        area: usize,
+        output: &[usize],
+    ) -> Stream {
         let before = &self.net.layers[x.layer];
         layer.frac = before.frac;
         if layer.block == "pool/max" {
@@ -75,9 +96,14 @@ impl Walk<'_> {
         let area: usize = window.input.iter().product();
         let channels = x.shape[1];
         let alike = (0..x.len()).all(|at| x.alike(at, at / area * area));
-        let plain = window.padding.iter().flatten().all(|p| *p == 0) && window.dilation.iter().all(|d| *d == 1);
+        let plain =
+            window.padding.iter().flatten().all(|p| *p == 0) && window.dilation.iter().all(|d| *d == 1);
         if !plain || !alike {
-            return Err(node.wrong("E0146", "averages over padding or over gaps", "use windows without padding"));
+            return Err(node.wrong(
+                "E0146",
+                "averages over padding or over gaps",
+                "use windows without padding",
+            ));
         }
         let x = self.map(node, &x, channels, &window.input);
         let count: usize = window.kernel.iter().product();
@@ -113,7 +139,8 @@ impl Walk<'_> {
         }
         // Two powers of two that the formats show are brought together by the block itself.
         let frac_of = |w: &Self, l: usize| w.net.layers[l].frac;
-        let shown = fraction(sa) == Some(frac_of(self, a.layer)) && fraction(sb) == Some(frac_of(self, b.layer));
+        let shown =
+            fraction(sa) == Some(frac_of(self, a.layer)) && fraction(sb) == Some(frac_of(self, b.layer));
         let (mut a, mut b) = ((*a).clone(), (*b).clone());
         if !shown && ((sa - sb).abs() > 0.0 || frac_of(self, a.layer) != frac_of(self, b.layer)) {
             let (coarse, fine, unit) = if sa >= sb { (&mut a, &b, sb) } else { (&mut b, &a, sa) };
@@ -126,10 +153,15 @@ impl Walk<'_> {
             let layer = &self.net.layers[coarse.layer];
             let (lo, hi) = layer.whole_range();
             let name = format!("{}.unit", node.name);
-            let format = nervure_core::QType::holding(i128::from(lo) * i128::from(k), i128::from(hi) * i128::from(k), frac);
-            let mut new = Layer::plain(&name, "act/requant", &[coarse.layer], layer.shape.clone(), (lo * k, hi * k))
-                .with("output", json!(format))
-                .with("mode", json!({"tflite": {"multiplier": k, "shift": 0}}));
+            let format = nervure_core::QType::holding(
+                i128::from(lo) * i128::from(k),
+                i128::from(hi) * i128::from(k),
+                frac,
+            );
+            let mut new =
+                Layer::plain(&name, "act/requant", &[coarse.layer], layer.shape.clone(), (lo * k, hi * k))
+                    .with("output", json!(format))
+                    .with("mode", json!({"tflite": {"multiplier": k, "shift": 0}}));
             new.frac = frac;
             self.net.layers[coarse.layer].locked = true;
             coarse.layer = self.net.push(new);
@@ -141,7 +173,13 @@ impl Walk<'_> {
             (lo << (frac - l.frac).min(40), hi << (frac - l.frac).min(40))
         };
         let (ra, rb) = (up(la), up(lb));
-        let mut layer = Layer::plain(&node.name, "seq/add", &[a.layer, b.layer], la.shape.clone(), (ra.0 + rb.0, ra.1 + rb.1));
+        let mut layer = Layer::plain(
+            &node.name,
+            "seq/add",
+            &[a.layer, b.layer],
+            la.shape.clone(),
+            (ra.0 + rb.0, ra.1 + rb.1),
+        );
         layer.frac = frac;
         for l in [a.layer, b.layer] {
             self.net.layers[l].locked = true;
@@ -154,12 +192,15 @@ impl Walk<'_> {
 
     /// `QLinearAdd`: `a, scale, zero, b, scale, zero, scale, zero`, each side as a table of its multiples.
     pub(crate) fn quantized_sum(&mut self, node: &Node) -> Result<Stream, Diagnostic> {
-        let number = |w: &Self, n: usize| w.constant(node, n).map(|c| c.array.data.first().copied().unwrap_or(0.0));
+        let number =
+            |w: &Self, n: usize| w.constant(node, n).map(|c| c.array.data.first().copied().unwrap_or(0.0));
         let (a, b) = (self.stream(node, 0)?, self.stream(node, 3)?);
         let (a, b) = (self.clean(node, &a)?, self.clean(node, &b)?);
         let (sy, zy) = (number(self, 6)?, self.constant(node, 7)?);
         let ends = zy.array.dtype.ends();
-        let ends = ends.ok_or_else(|| node.wrong("E0143", "quantizes to a type that is not read", "use int8 or uint8"))?;
+        let ends = ends.ok_or_else(|| {
+            node.wrong("E0143", "quantizes to a type that is not read", "use int8 or uint8")
+        })?;
         let quantizer = Quantizer::of_integers(number(self, 7)?, zy.array.dtype, ends);
         let mut sides = Vec::new();
         for (x, scale, zero, name) in [(&a, 1, 2, "left"), (&b, 4, 5, "right")] {
@@ -168,16 +209,24 @@ impl Walk<'_> {
             let layer = &self.net.layers[x.layer];
             let (lo, hi) = layer.range;
             let bits = nervure_core::QType::holding(lo.into(), hi.into(), 0);
-            let fits = x.uniform() && layer.linear.is_none() && bits.bits <= 12 && (bits.min(), bits.max()) == (lo, hi);
+            let fits = x.uniform()
+                && layer.linear.is_none()
+                && bits.bits <= 12
+                && (bits.min(), bits.max()) == (lo, hi);
             if !fits || s <= 0.0 || sy <= 0.0 {
-                return Err(node.wrong("E0146", "adds what is no integer of at most 12 bits", "quantize both sides"));
+                return Err(node.wrong(
+                    "E0146",
+                    "adds what is no integer of at most 12 bits",
+                    "quantize both sides",
+                ));
             }
             let factor = s / sy * f64::from(SUM_BITS).exp2();
             let entries: Vec<i64> = (lo..=hi).map(|n| (whole(n) * factor).round() as i64).collect();
             let range = entries.iter().fold((0, 0), |(p, q): (i64, i64), v| (p.min(*v), q.max(*v)));
             let output = nervure_core::QType::holding(range.0.into(), range.1.into(), 0);
             let own = format!("{}.{name}", node.name);
-            let mut table = Layer::plain(&own, "act/table", &[x.layer], layer.shape.clone(), range).with("output", json!(output));
+            let mut table = Layer::plain(&own, "act/table", &[x.layer], layer.shape.clone(), range)
+                .with("output", json!(output));
             table.arrays.push(("entries", vec![entries.len()], entries.clone()));
             let arguments: Vec<f64> = (lo..=hi).map(whole).collect();
             sides.push((table, entries, s, arguments));
@@ -197,7 +246,11 @@ impl Walk<'_> {
             }
         }
         if a.from != b.from || self.net.layers[a.layer].shape != self.net.layers[b.layer].shape {
-            return Err(node.wrong("E0146", "adds tensors that lie differently", "give both the same layout"));
+            return Err(node.wrong(
+                "E0146",
+                "adds tensors that lie differently",
+                "give both the same layout",
+            ));
         }
         let shape = self.net.layers[a.layer].shape.clone();
         let tables: Vec<usize> = sides.into_iter().map(|s| self.net.push(s.0)).collect();
@@ -206,10 +259,18 @@ impl Walk<'_> {
         let sum = Layer::plain(&node.name, "seq/add", &tables, shape, (ra.0 + rb.0, ra.1 + rb.1));
         let sum = self.net.push(sum);
         let levels = quantizer.levels().expect("its type has ends");
-        let new = super::round::requant(&format!("{}.quant", node.name), sum, &self.net.layers[sum], levels, 0)
-            .with("mode", json!({"shift": SUM_BITS, "rounding": "half_even"}));
+        let new =
+            super::round::requant(&format!("{}.quant", node.name), sum, &self.net.layers[sum], levels, 0)
+                .with("mode", json!({"shift": SUM_BITS, "rounding": "half_even"}));
         let layer = self.net.push(new);
-        Ok(Stream { layer, scale: vec![1.0], offset: vec![quantizer.offset], steps: Vec::new(), dtype: quantizer.dtype(), ..(*a).clone() })
+        Ok(Stream {
+            layer,
+            scale: vec![1.0],
+            offset: vec![quantizer.offset],
+            steps: Vec::new(),
+            dtype: quantizer.dtype(),
+            ..(*a).clone()
+        })
     }
 }
 

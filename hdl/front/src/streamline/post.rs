@@ -18,8 +18,17 @@ const MAX_VALUES: usize = 1 << 18;
 
 /// Operators that round by themselves.
 const ROUNDING: [&str; 11] = [
-    "Quant", "IntQuant", "BipolarQuant", "Trunc", "QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul",
-    "QGemm", "MatMulInteger", "ConvInteger",
+    "Quant",
+    "IntQuant",
+    "BipolarQuant",
+    "Trunc",
+    "QuantizeLinear",
+    "DequantizeLinear",
+    "QLinearConv",
+    "QLinearMatMul",
+    "QGemm",
+    "MatMulInteger",
+    "ConvInteger",
 ];
 
 /// Whether nothing in the graph is quantized.
@@ -110,7 +119,9 @@ fn absorb(graph: &mut Graph, at: usize, factor: &[f64], offset: &[f64]) -> bool 
     let behind = graph.nodes.iter().position(|n| n.op == "Add" && n.inputs.contains(&output));
     let bias_name = match (node.op.as_str(), behind) {
         ("MatMul", None) => return false,
-        ("MatMul", Some(add)) => graph.nodes[add].inputs.iter().find(|i| graph.constants.contains_key(*i)).cloned(),
+        ("MatMul", Some(add)) => {
+            graph.nodes[add].inputs.iter().find(|i| graph.constants.contains_key(*i)).cloned()
+        }
         _ => node.input(2).map(str::to_owned),
     };
     let old = match &bias_name {
@@ -214,7 +225,11 @@ pub(crate) fn quantize(
 }
 
 /// Values of the tensors in front of the layers with weights.
-fn values(graph: &Graph, samples: &[Array], wanted: &[usize]) -> Result<BTreeMap<String, Vec<f64>>, Diagnostic> {
+fn values(
+    graph: &Graph,
+    samples: &[Array],
+    wanted: &[usize],
+) -> Result<BTreeMap<String, Vec<f64>>, Diagnostic> {
     let executor = Executor::new(graph)?;
     let names: Vec<String> =
         wanted.iter().filter_map(|n| graph.nodes[*n].input(0)).map(|x| origin(graph, x)).collect();
@@ -235,7 +250,10 @@ fn values(graph: &Graph, samples: &[Array], wanted: &[usize]) -> Result<BTreeMap
 /// A bias as a whole number of what the sum's integers stand for.
 fn bias_on_grid(graph: &mut Graph, node: &Node, unit: f64) {
     let behind = graph.nodes.iter().find(|n| n.op == "Add" && n.inputs.contains(&node.outputs[0]));
-    let names = [node.input(2), behind.and_then(|n| n.inputs.iter().find(|i| graph.constants.contains_key(*i))).map(String::as_str)];
+    let names = [
+        node.input(2),
+        behind.and_then(|n| n.inputs.iter().find(|i| graph.constants.contains_key(*i))).map(String::as_str),
+    ];
     let names: Vec<String> = names.into_iter().flatten().map(str::to_owned).collect();
     for name in names {
         if let Some(bias) = graph.constants.get_mut(&name) {

@@ -16,7 +16,8 @@ const MAX_THRESHOLDS: usize = 1 << 20;
 /// A layer of requantization onto `levels`, without its scale.
 pub(crate) fn requant(name: &str, from: usize, layer: &Layer, levels: (i64, i64), frac: i8) -> Layer {
     let output = QType::holding(levels.0.into(), levels.1.into(), frac);
-    let mut new = Layer::plain(name, "act/requant", &[from], layer.shape.clone(), levels).with("output", json!(output));
+    let mut new =
+        Layer::plain(name, "act/requant", &[from], layer.shape.clone(), levels).with("output", json!(output));
     new.frac = frac;
     if levels != (output.min(), output.max()) {
         new = new.with("range", json!([levels.0, levels.1]));
@@ -102,10 +103,25 @@ impl Walk<'_> {
             None => return self.table(name, node, &x, quantizer),
         };
         let dtype = quantizer.dtype();
-        Ok(Stream { layer, scale: quantizer.scale.clone(), offset: vec![quantizer.offset], steps: Vec::new(), dtype, ..x })
+        Ok(Stream {
+            layer,
+            scale: quantizer.scale.clone(),
+            offset: vec![quantizer.offset],
+            steps: Vec::new(),
+            dtype,
+            ..x
+        })
     }
 
-    fn layer_of(&mut self, name: &str, from: usize, columns: &[Column], levels: (i64, i64), form: Form, frac: i8) -> Layer {
+    fn layer_of(
+        &mut self,
+        name: &str,
+        from: usize,
+        columns: &[Column],
+        levels: (i64, i64),
+        form: Form,
+        frac: i8,
+    ) -> Layer {
         let one_or_many = |list: &[i64]| match list {
             [first, rest @ ..] if rest.iter().all(|v| v == first) => json!(first),
             _ => json!(list),
@@ -132,7 +148,9 @@ impl Walk<'_> {
                 if count > 0 {
                     // A column with fewer has one that never comes.
                     let never = self.net.layers[from].whole_range().0 - 1;
-                    let row = |l: &Vec<i64>| l.iter().copied().chain(std::iter::repeat(never)).take(count).collect::<Vec<_>>();
+                    let row = |l: &Vec<i64>| {
+                        l.iter().copied().chain(std::iter::repeat(never)).take(count).collect::<Vec<_>>()
+                    };
                     let shape = if late.len() == 1 { vec![count] } else { vec![late.len(), count] };
                     new.arrays.push(("late", shape, late.iter().flat_map(row).collect()));
                 }
@@ -208,14 +226,24 @@ impl Walk<'_> {
     }
 
     /// Any function of few integers, the same for all elements.
-    fn table(&mut self, name: &str, node: &Node, x: &Stream, quantizer: &Quantizer) -> Result<Stream, Diagnostic> {
+    fn table(
+        &mut self,
+        name: &str,
+        node: &Node,
+        x: &Stream,
+        quantizer: &Quantizer,
+    ) -> Result<Stream, Diagnostic> {
         let layer = &self.net.layers[x.layer];
         let (lo, hi) = layer.range;
         let format = QType::holding(lo.into(), hi.into(), layer.frac);
         let whole = (lo, hi) == (format.min(), format.max());
         if layer.linear.is_some() || !x.uniform() || !quantizer.uniform() || format.bits > 12 || !whole {
-            let message = format!("is no function that an integer operation is exactly ({})", quote(layer.name.as_str()));
-            let help = "use one scale for the tensor, fewer bits, or an operator that never falls, such as Relu";
+            let message = format!(
+                "is no function that an integer operation is exactly ({})",
+                quote(layer.name.as_str())
+            );
+            let help =
+                "use one scale for the tensor, fewer bits, or an operator that never falls, such as Relu";
             return Err(node.wrong("E0146", message, help));
         }
         let entries: Vec<i64> = (lo..=hi).map(|n| quantizer.level(0, x.real(0, n))).collect();
@@ -224,13 +252,21 @@ impl Walk<'_> {
         let levels = quantizer.levels().unwrap_or(range);
         let output = QType::holding(levels.0.into(), levels.1.into(), frac);
         diag::in_range("levels", output.bits.into(), 1..49)?;
-        let mut new = Layer::plain(name, "act/table", &[x.layer], layer.shape.clone(), (output.min(), output.max()))
-            .with("output", json!(output));
+        let mut new =
+            Layer::plain(name, "act/table", &[x.layer], layer.shape.clone(), (output.min(), output.max()))
+                .with("output", json!(output));
         new.frac = frac;
         new.arrays.push(("entries", vec![entries.len()], entries));
         let layer = self.net.push(new);
         let dtype = quantizer.dtype();
-        Ok(Stream { layer, scale: quantizer.scale.clone(), offset: vec![quantizer.offset], steps: Vec::new(), dtype, ..x.clone() })
+        Ok(Stream {
+            layer,
+            scale: quantizer.scale.clone(),
+            offset: vec![quantizer.offset],
+            steps: Vec::new(),
+            dtype,
+            ..x.clone()
+        })
     }
 }
 

@@ -100,7 +100,12 @@ fn parameter(node: &Node, shape: &[usize], array: &Array, what: &str) -> Result<
 
 impl Quantizer {
     /// What `node` does to a tensor of shape `shape`; `constants` are its other inputs. Errors: `E0143`.
-    pub(crate) fn new(node: &Node, shape: &[usize], constants: &[&Array], _opset: i64) -> Result<Self, Diagnostic> {
+    pub(crate) fn new(
+        node: &Node,
+        shape: &[usize],
+        constants: &[&Array],
+        _opset: i64,
+    ) -> Result<Self, Diagnostic> {
         let missing = || node.wrong("E0143", "has no constant scale", "use constants");
         let scale = parameter(node, shape, constants.first().ok_or_else(missing)?, "scale")?;
         if scale.iter().any(|s| *s <= 0.0) {
@@ -126,7 +131,9 @@ impl Quantizer {
                 let dtype = constants.get(1).map_or(Dtype::Int { bits: 8, signed: false }, |z| z.dtype);
                 q.zero = q.zero_point(node, constants.get(1).copied())?;
                 let ends = dtype.ends().filter(|_| dtype.is_integer());
-                let ends = ends.ok_or_else(|| node.wrong("E0143", "quantizes to a type that is not read", "use int8 or uint8"))?;
+                let ends = ends.ok_or_else(|| {
+                    node.wrong("E0143", "quantizes to a type that is not read", "use int8 or uint8")
+                })?;
                 q.ends = Some((ends.0 as f64, ends.1 as f64));
                 if node.op == "QuantizeLinear" {
                     (q.scale, q.offset, q.integer) = (vec![1.0], q.zero, Some(dtype));
@@ -141,7 +148,11 @@ impl Quantizer {
     fn qonnx(&mut self, node: &Node, constants: &[&Array]) -> Result<(), Diagnostic> {
         let bits = |n: usize| match constants.get(n).map(|a| &a.data[..]) {
             Some([b]) if (1.0..=32.0).contains(b) && b.fract().abs() <= 0.0 => Ok(*b as i32),
-            _ => Err(node.wrong("E0143", "has no constant bit width from 1 to 32", "use one width for the tensor")),
+            _ => Err(node.wrong(
+                "E0143",
+                "has no constant bit width from 1 to 32",
+                "use one width for the tensor",
+            )),
         };
         let flag = |name: &str, otherwise: i64| Ok::<_, Diagnostic>(node.int(name, otherwise)? != 0);
         self.zero = self.zero_point(node, constants.get(1).copied())?;
@@ -184,7 +195,11 @@ impl Quantizer {
         let Some(zero) = zero else { return Ok(0.0) };
         let first = zero.data.first().copied().unwrap_or(0.0);
         if zero.data.iter().any(|z| (z - first).abs() > 0.0) {
-            return Err(node.wrong("E0143", "has zero points that differ", "use one zero point for the tensor"));
+            return Err(node.wrong(
+                "E0143",
+                "has zero points that differ",
+                "use one zero point for the tensor",
+            ));
         }
         Ok(first)
     }
@@ -235,7 +250,11 @@ impl Quantizer {
 
     /// What is taken from the file's integers so that 0 stands for 0, where that can be.
     pub(crate) fn lowered(&self) -> f64 {
-        if self.integer.is_some() || self.offset.abs() <= 0.0 && self.shift.is_none() { self.zero } else { 0.0 }
+        if self.integer.is_some() || self.offset.abs() <= 0.0 && self.shift.is_none() {
+            self.zero
+        } else {
+            0.0
+        }
     }
 
     /// Smallest and largest integer, where they are limited.

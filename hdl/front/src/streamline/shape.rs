@@ -17,7 +17,15 @@ pub(crate) struct Moved {
 pub(crate) fn moves(op: &str) -> bool {
     matches!(
         op,
-        "Reshape" | "Flatten" | "Transpose" | "Squeeze" | "Unsqueeze" | "Identity" | "Dropout" | "Gather" | "Slice"
+        "Reshape"
+            | "Flatten"
+            | "Transpose"
+            | "Squeeze"
+            | "Unsqueeze"
+            | "Identity"
+            | "Dropout"
+            | "Gather"
+            | "Slice"
     )
 }
 
@@ -78,7 +86,9 @@ pub(crate) fn moved(node: &Node, shape: &[usize], constants: &[Option<&Array>]) 
         }
         "Squeeze" => {
             let axes = match list(0, "axes")? {
-                Some(list) => list.iter().map(|a| axis(node, *a, shape.len())).collect::<Result<Vec<_>, _>>()?,
+                Some(list) => {
+                    list.iter().map(|a| axis(node, *a, shape.len())).collect::<Result<Vec<_>, _>>()?
+                }
                 None => (0..shape.len()).filter(|a| shape[*a] == 1).collect(),
             };
             if let Some(a) = axes.iter().find(|a| shape[**a] != 1) {
@@ -105,7 +115,8 @@ pub(crate) fn moved(node: &Node, shape: &[usize], constants: &[Option<&Array>]) 
         "Transpose" => {
             let rank = shape.len();
             let usual = || (0..rank as i64).rev().collect();
-            let axes: Vec<usize> = node.ints("perm")?.unwrap_or_else(usual).iter().map(|a| *a as usize).collect();
+            let axes: Vec<usize> =
+                node.ints("perm")?.unwrap_or_else(usual).iter().map(|a| *a as usize).collect();
             let mut sorted = axes.clone();
             sorted.sort_unstable();
             if sorted != (0..rank).collect::<Vec<_>>() {

@@ -72,7 +72,8 @@ impl<'a> Walk<'a> {
         let len: usize = input.shape.iter().product();
         let mut readers: BTreeMap<&str, usize> = BTreeMap::new();
         let read = graph.nodes.iter().flat_map(|n| n.inputs.iter().map(String::as_str));
-        read.chain(graph.outputs.iter().map(|p| p.name.as_str())).for_each(|n| *readers.entry(n).or_default() += 1);
+        read.chain(graph.outputs.iter().map(|p| p.name.as_str()))
+            .for_each(|n| *readers.entry(n).or_default() += 1);
         let mut values = BTreeMap::new();
         for (name, array) in &graph.constants {
             let grid = grids.get(name).cloned();
@@ -181,7 +182,11 @@ impl<'a> Walk<'a> {
                 let x = self.stream(node, 0)?;
                 let to = Dtype::from_number(node.int("to", 1)? as i32).unwrap_or(Dtype::Float);
                 if to.is_integer() && !x.dtype.is_integer() {
-                    return Err(node.wrong("E0146", "cuts off a fraction", "use `Quant` or `QuantizeLinear`"));
+                    return Err(node.wrong(
+                        "E0146",
+                        "cuts off a fraction",
+                        "use `Quant` or `QuantizeLinear`",
+                    ));
                 }
                 Stream { dtype: to, ..(*x).clone() }
             }
@@ -201,7 +206,8 @@ impl<'a> Walk<'a> {
             "Quant" | "IntQuant" | "BipolarQuant" | "Trunc" | "QuantizeLinear" => {
                 let x = self.stream(node, 0)?;
                 let list: Option<Vec<&Array>> = constants[1..].iter().copied().collect();
-                let list = list.ok_or_else(|| node.wrong("E0146", "has a scale that is no constant", HELP))?;
+                let list =
+                    list.ok_or_else(|| node.wrong("E0146", "has a scale that is no constant", HELP))?;
                 let quantizer = Quantizer::new(node, &x.shape, &list, self.graph.opset)?;
                 self.round(&node.name, node, &x, &quantizer, false)?
             }
@@ -230,8 +236,10 @@ impl<'a> Walk<'a> {
                     with(&x, Step::Mul(vec![-1.0]))
                 } else {
                     let alpha = node.float("alpha", 0.01)? >= 0.0;
-                    let monotone = matches!(op, "Relu" | "Clip" | "Exp" | "Floor" | "Ceil" | "Round" | "Sign" | "Sigmoid" | "Tanh")
-                        || matches!(op, "LeakyRelu" | "HardSigmoid") && alpha;
+                    let monotone = matches!(
+                        op,
+                        "Relu" | "Clip" | "Exp" | "Floor" | "Ceil" | "Round" | "Sign" | "Sigmoid" | "Tanh"
+                    ) || matches!(op, "LeakyRelu" | "HardSigmoid") && alpha;
                     let strict = matches!(op, "Exp" | "Sigmoid" | "Tanh");
                     with(&x, function(op, f.into(), monotone, matches!(op, "Relu" | "Clip"), strict))
                 }
@@ -241,7 +249,12 @@ impl<'a> Walk<'a> {
     }
 
     /// A node whose inputs are all constant.
-    fn fold(&self, node: &Node, arrays: &[Option<&Array>], inputs: &[Option<Value>]) -> Result<Value, Diagnostic> {
+    fn fold(
+        &self,
+        node: &Node,
+        arrays: &[Option<&Array>],
+        inputs: &[Option<Value>],
+    ) -> Result<Value, Diagnostic> {
         let array = evaluate(node, arrays, self.graph.opset)?;
         let before = match inputs.first() {
             Some(Some(Value::Const(c))) => c.grid.as_ref().map(|g| (g, &c.array)),
@@ -251,8 +264,13 @@ impl<'a> Walk<'a> {
             op if moves(op) => match before {
                 Some((grid, x)) => {
                     let new = moved(node, &x.shape, &arrays[1..])?;
-                    let list = |l: &List| if l.len() == 1 { l.clone() } else { new.from.iter().map(|n| l[*n]).collect() };
-                    Some(Grid { integers: new.from.iter().map(|n| grid.integers[*n]).collect(), scale: list(&grid.scale) })
+                    let list = |l: &List| {
+                        if l.len() == 1 { l.clone() } else { new.from.iter().map(|n| l[*n]).collect() }
+                    };
+                    Some(Grid {
+                        integers: new.from.iter().map(|n| grid.integers[*n]).collect(),
+                        scale: list(&grid.scale),
+                    })
                 }
                 None => None,
             },
@@ -281,12 +299,22 @@ impl<'a> Walk<'a> {
             (Some(Some(Value::Stream(a))), Some(Some(Value::Stream(b)))) if op == "Add" => {
                 return self.sum(node, &a.clone(), &b.clone());
             }
-            _ => return Err(node.wrong("E0146", "combines two tensors that are no constants", "only `Add` can")),
+            _ => {
+                return Err(node.wrong(
+                    "E0146",
+                    "combines two tensors that are no constants",
+                    "only `Add` can",
+                ));
+            }
         };
         let shape = broadcast(&x.shape, &c.array.shape).filter(|s| s.iter().product::<usize>() == x.len());
         let Some(shape) = shape else {
             let message = format!("combines shapes {:?} and {:?}", x.shape, c.array.shape);
-            return Err(node.wrong("E0143", message, "use one constant for all elements, or one for each channel"));
+            return Err(node.wrong(
+                "E0143",
+                message,
+                "use one constant for all elements, or one for each channel",
+            ));
         };
         let list = shortened(spread(&c.array.data, &c.array.shape, &shape));
         let mut y = (**x).clone();
@@ -347,7 +375,11 @@ impl<'a> Walk<'a> {
     /// A rectifier, or another limit, on integers as they are.
     fn cut(&mut self, node: &Node, x: &Stream) -> Result<Stream, Diagnostic> {
         let refuse = || {
-            let last = x.steps.iter().rev().find_map(|s| if let Step::Function { name, .. } = s { Some(name) } else { None });
+            let last = x
+                .steps
+                .iter()
+                .rev()
+                .find_map(|s| if let Step::Function { name, .. } = s { Some(name) } else { None });
             let what = last.map_or(String::new(), |n| format!(": {} is on the way", quote(n)));
             node.wrong("E0145", format!("reads numbers that were not quantized{what}"), HELP)
         };
@@ -358,7 +390,9 @@ impl<'a> Walk<'a> {
         // What a limit makes of an integer must be an integer again.
         let level = |n: i64| x.real(0, n) / a;
         let ends = (level(lo), level(hi));
-        if (ends.0 - ends.0.round()).abs() > 1e-6 * ends.0.abs().max(1.0) || (ends.1 - ends.1.round()).abs() > 1e-6 * ends.1.abs().max(1.0) {
+        if (ends.0 - ends.0.round()).abs() > 1e-6 * ends.0.abs().max(1.0)
+            || (ends.1 - ends.1.round()).abs() > 1e-6 * ends.1.abs().max(1.0)
+        {
             return Err(refuse());
         }
         let (least, most) = (ends.0.round() as i64, ends.1.round() as i64);
@@ -381,6 +415,12 @@ pub(crate) fn with(x: &Stream, step: Step) -> Stream {
     y
 }
 
-pub(crate) fn function(name: &str, f: Rc<dyn Fn(f64) -> f64>, monotone: bool, clamps: bool, strict: bool) -> Step {
+pub(crate) fn function(
+    name: &str,
+    f: Rc<dyn Fn(f64) -> f64>,
+    monotone: bool,
+    clamps: bool,
+    strict: bool,
+) -> Step {
     Step::Function { f, monotone, clamps, strict, name: name.to_owned() }
 }

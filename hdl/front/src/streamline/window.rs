@@ -27,7 +27,11 @@ impl Window {
         let axes = kernel.len();
         if !(1..=2).contains(&axes) || shape.len() != axes + 2 {
             let message = format!("has a window of {axes} axes over a tensor of shape {shape:?}");
-            return Err(node.wrong("E0143", message, "use maps of one or two axes behind batch and channels"));
+            return Err(node.wrong(
+                "E0143",
+                message,
+                "use maps of one or two axes behind batch and channels",
+            ));
         }
         let list = |name: &str, count: usize, otherwise: i64, least: i64| {
             let list = node.ints(name)?.unwrap_or_else(|| vec![otherwise; count]);
