@@ -1,7 +1,8 @@
 //! Quantized networks from outside, unrolled: every output that the reference gives, in the golden model and in the Verilog, a
 //! frame a cycle.
 //!
-//! The data lies beside the workspace; without it these tests say so and pass. `NERVURE_CASE=name` visits one case.
+//! The data lies beside the workspace; without it these tests say so and visit one small case. `NERVURE_CASE=name` visits one
+//! alone.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use nervure_back::{Options, lower};
 use nervure_benches::qnn;
 use nervure_core::{Body, Network, Samples};
 use nervure_tests::arrays::outside;
-use nervure_tests::{Built, golden, registry, target};
+use nervure_tests::{Built, golden, on_two_threads, registry, target};
 
 /// A network with its inputs, and the outputs as targets.
 struct Case {
@@ -18,17 +19,19 @@ struct Case {
     samples: Samples,
 }
 
+/// The cases beside the workspace, and the small one that is always there.
 fn cases(test: &str) -> Vec<Case> {
-    let Some(folder) = outside("qnn", test) else { return Vec::new() };
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/qnn");
     let only = std::env::var("NERVURE_CASE").ok();
-    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .expect("the folder is readable")
+    let mut files: Vec<PathBuf> = std::iter::once(own)
+        .chain(outside("qnn", test))
+        .flat_map(|folder| std::fs::read_dir(folder).expect("the folder is readable"))
         .map(|e| e.expect("the folder is readable").path())
         .filter(|p| p.extension().is_some_and(|e| e == "json"))
         .filter(|p| only.as_ref().is_none_or(|name| p.file_stem().is_some_and(|s| s == name.as_str())))
         .collect();
     files.sort();
-    assert!(!files.is_empty(), "no case in {}", folder.display());
+    assert!(!files.is_empty(), "there is no case {only:?}");
     files.iter().map(|f| case(f)).collect()
 }
 
@@ -56,7 +59,6 @@ fn targets(case: &Case) -> Vec<i64> {
 #[test]
 fn the_golden_model_gives_what_the_reference_gives() {
     for case in cases("the_golden_model_gives_what_the_reference_gives") {
-        assert_eq!(case.samples.count, 1000, "{}", case.name);
         let trace = golden(&case.network, &case.samples).unwrap_or_else(|d| panic!("{}: {d}", case.name));
         let mut y = vec![0; trace.outputs[0].elements.len()];
         trace.outputs[0].elements.copy(0, &mut y);
@@ -90,26 +92,28 @@ fn a_fused_network_is_one_kernel_that_gives_the_same() {
 
 #[test]
 fn hardware_gives_what_the_reference_gives_a_frame_a_cycle() {
-    for case in cases("hardware_gives_what_the_reference_gives_a_frame_a_cycle") {
-        let start = std::time::Instant::now();
-        let built = Built::new(&case.network, target(), &Options::default());
-        let built = built.unwrap_or_else(|d| panic!("{}: {d}", case.name));
-        let generated = start.elapsed().as_secs_f64() / 2.0;
-        let report = built.check(&case.network, &case.samples, 1, None);
-        let report = report.unwrap_or_else(|text| panic!("{}: {text}", case.name));
-        let cycles = &report.sample_cycles;
-        assert_eq!(cycles.len(), 1000, "{}", case.name);
-        assert!(
-            cycles.windows(2).all(|w| w[1].start == w[0].start + 1),
-            "{}: not a frame a cycle",
-            case.name
-        );
-        eprintln!(
-            "{}: latency {}, generated in {generated:.2} s, compiled in {:.1} s, simulated in {:.1} s",
-            case.name,
-            cycles[0].finish - cycles[0].start,
-            report.compile_s,
-            report.simulate_s
-        );
+    let cases = cases("hardware_gives_what_the_reference_gives_a_frame_a_cycle");
+    for line in on_two_threads(&cases, hardware) {
+        eprintln!("{line}");
     }
+}
+
+/// Every vector at full speed, under stalls, and some with a reset; returns what it took.
+fn hardware(case: &Case) -> String {
+    let name = &case.name;
+    let start = std::time::Instant::now();
+    let built = Built::new(&case.network, target(), &Options::default());
+    let built = built.unwrap_or_else(|d| panic!("{name}: {d}"));
+    let generated = start.elapsed().as_secs_f64() / 2.0;
+    let report = built.check(&case.network, &case.samples, 1, None);
+    let report = report.unwrap_or_else(|text| panic!("{name}: {text}"));
+    let cycles = &report.sample_cycles;
+    assert_eq!(cycles.len(), case.samples.count, "{name}");
+    assert!(cycles.windows(2).all(|w| w[1].start == w[0].start + 1), "{name}: not a frame a cycle");
+    format!(
+        "{name}: latency {}, generated in {generated:.2} s, compiled in {:.1} s, simulated in {:.1} s",
+        cycles[0].finish - cycles[0].start,
+        report.compile_s,
+        report.simulate_s
+    )
 }

@@ -28,6 +28,16 @@ pub struct Module {
 }
 
 impl Module {
+    /// Estimated delay of the slowest pipeline stage of a kernel, picoseconds; nothing for a template.
+    pub fn slowest_stage_ps(&self, target: &Target) -> Option<u32> {
+        match (&self.body, &self.stages) {
+            (Body::Kernel(kernel) | Body::Flat(kernel), Some(stages)) => {
+                Some(kernel.critical_ps(target, stages))
+            }
+            _ => None,
+        }
+    }
+
     /// Estimated area: of the kernel as it was scheduled, where the module is flat, else what the block says.
     pub fn area(&self, target: &Target) -> Area {
         match (&self.body, &self.stages) {

@@ -26,6 +26,8 @@ impl<'k> Parts<'k> {
         if let Some(value) = feed.value {
             row = row * k.input("value", value);
         }
+        // A weight that is added once for each count carries the count's fraction, too.
+        let row = row.read_as(neuron.inputs[0].format.frac);
         let params = neuron.params.iter().map(|p| k.input(&p.port.name, p.port.format)).collect();
         Self { k, stored, row, params }
     }

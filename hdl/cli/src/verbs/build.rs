@@ -51,6 +51,20 @@ struct Seconds {
     synth: f64,
 }
 
+/// Says which modules a bound on stages has made slower than the clock.
+fn note_slow(console: &Console, compiled: &Compiled) {
+    let (target, mhz) = (compiled.target, compiled.design.clock_mhz);
+    let budget = target.budget_ps(mhz);
+    for module in &compiled.design.modules {
+        if let Some(slowest) = module.slowest_stage_ps(target).filter(|slowest| *slowest > budget) {
+            console.note(&format!(
+                "note: the slowest stage of {} is estimated at {slowest} ps; {mhz} MHz leave {budget} ps",
+                module.name
+            ));
+        }
+    }
+}
+
 /// Builds.
 pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
     let registry = nervure_templates::registry();
@@ -64,6 +78,9 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
     let network = nervure_front::load(&file, &registry, &args.set)?;
     let options = Options { clock_mhz, most_stages: args.stages, separate: args.no_fuse };
     let compiled = Compiled::new(network, &registry, target, &options)?;
+    if args.stages.is_some() {
+        note_slow(console, &compiled);
+    }
     let files = compiled.files(&registry);
     let lines: usize = files.iter().map(|f| f.text.lines().count()).sum();
     let seconds = Seconds {

@@ -1,16 +1,12 @@
 //! Where the registers of a pipeline lie: as few stages as the clock allows, then as few register bits as those stages need.
 //!
-//! Values are ordered by when they arrive if nothing is registered, as early as they can or as late as they may. A cut in that
-//! time registers what is made before it and read after it; the best sequence of cuts is found by dynamic programming. Afterwards
-//! single values move to later stages where that saves bits. Deliberately absent: state, which has its place in the first stage
-//! ([`Kernel::stages`]).
+//! Values are ordered by when they arrive, as early as they can or as late as they may, with registers only where the clock forces
+//! them. A cut in that time registers what is made before it and read after it; the cheapest sequence of cuts that keeps to the
+//! clock is found by dynamic programming. Afterwards single values move to later stages where that saves bits. Deliberately
+//! absent: state, which has its place in the first stage ([`Kernel::stages`]).
 
 use super::{Kernel, Op, Stages};
 use crate::target::Target;
-
-/// Distances of cuts that are tried, in parts of the clock's budget: an operation that would begin before a cut begins behind it,
-/// so a stage can take longer than the time between its cuts.
-const DISTANCES: std::ops::RangeInclusive<u32> = 8..=16;
 
 impl Kernel {
     /// Stages of a kernel without state, no slower than `budget_ps` where single operations allow it, and at most `most` of them
@@ -26,39 +22,14 @@ impl Kernel {
         let delays: Vec<u32> = self.values.iter().map(|v| self.delay_ps(v, target)).collect();
         let budget = budget.max(delays.iter().copied().max().unwrap_or(0));
         let count = early.count;
-        let mut candidates = vec![early];
-        for arrival in [self.earliest(&delays), self.latest(&delays)] {
-            let cuts = Cuts::new(self, arrival);
-            candidates.extend(DISTANCES.filter_map(|n| cuts.best(budget / DISTANCES.end() * n)));
-        }
-        candidates.retain(|s| s.count <= count && self.critical_ps(target, s) <= budget);
-        candidates.dedup();
-        candidates.iter_mut().for_each(|s| s.move_later(self, &delays, budget));
-        let fewest = candidates.into_iter().min_by_key(|s| (s.count, s.register_bits(self)));
-        fewest.expect("the earliest stages are within the budget")
-    }
-
-    /// When each value arrives at the earliest.
-    fn earliest(&self, delays: &[u32]) -> Vec<u32> {
-        let mut arrival = vec![0; self.values.len()];
-        for (i, v) in self.values.iter().enumerate() {
-            arrival[i] = delays[i] + v.op.operands().map(|o| arrival[o.index()]).max().unwrap_or(0);
-        }
-        arrival
-    }
-
-    /// When each value may arrive at the latest, if the whole is to take no longer; inputs arrive at 0.
-    fn latest(&self, delays: &[u32]) -> Vec<u32> {
-        let end = self.earliest(delays).into_iter().max().unwrap_or(0);
-        let mut arrival = vec![end; self.values.len()];
-        for (i, v) in self.values.iter().enumerate().rev() {
-            if matches!(v.op, Op::Input(_) | Op::Param(_) | Op::Const) {
-                arrival[i] = 0;
-            }
-            let begin = arrival[i].saturating_sub(delays[i]);
-            v.op.operands().for_each(|o| arrival[o.index()] = arrival[o.index()].min(begin));
-        }
-        arrival
+        let orders = [self.earliest(&delays, budget), self.latest(&delays, budget)];
+        let cut = orders.map(|arrival| Cuts::new(self, &delays, arrival, budget).best());
+        let candidates = std::iter::once(early).chain(cut).filter(|s| s.count <= count).map(|mut stages| {
+            stages.move_later(self, &delays, budget);
+            stages
+        });
+        let fewest = candidates.min_by_key(|s| (s.count, s.register_bits(self)));
+        fewest.expect("the earliest stages are among them")
     }
 
     /// The least budget for which there are no more than `most` stages, and those.
@@ -74,9 +45,41 @@ impl Kernel {
         }
         (enough, self.stages(target, enough))
     }
+
+    /// When each value arrives at the earliest; a stage takes `budget`.
+    fn earliest(&self, delays: &[u32], budget: u32) -> Vec<u32> {
+        let mut arrival = vec![0; self.values.len()];
+        for (i, v) in self.values.iter().enumerate() {
+            let begin = v.op.operands().map(|o| arrival[o.index()]).max().unwrap_or(0);
+            arrival[i] = fit(begin, delays[i], budget);
+        }
+        arrival
+    }
+
+    /// When each value may arrive at the latest; inputs arrive at 0.
+    fn latest(&self, delays: &[u32], budget: u32) -> Vec<u32> {
+        // Counted from the end, where the last ones arrive: what lies behind each value, and with the value itself.
+        let mut behind = vec![0; self.values.len()];
+        let mut end = 0;
+        for (i, v) in self.values.iter().enumerate().rev() {
+            let begin = fit(behind[i], delays[i], budget);
+            behind[i] = begin - delays[i];
+            end = end.max(begin.next_multiple_of(budget));
+            v.op.operands().for_each(|o| behind[o.index()] = behind[o.index()].max(begin));
+        }
+        let fixed = |op: Op| matches!(op, Op::Input(_) | Op::Param(_) | Op::Const);
+        let values = self.values.iter().zip(behind);
+        values.map(|(v, behind)| if fixed(v.op) { 0 } else { end - behind }).collect()
+    }
 }
 
-/// What cuts in time cost.
+/// When an operation ends that may begin at `begin`: in the same stage where it fits, else in the next.
+fn fit(begin: u32, delay: u32, budget: u32) -> u32 {
+    let room = begin.next_multiple_of(budget.max(1)) - begin;
+    if delay <= room || room == 0 { begin + delay } else { begin + room + delay }
+}
+
+/// What cuts in time cost, and how far apart they may be.
 struct Cuts {
     /// When each value arrives.
     arrival: Vec<u32>,
@@ -84,10 +87,12 @@ struct Cuts {
     times: Vec<u32>,
     /// Bits that a cut just after each of them registers.
     bits: Vec<u64>,
+    /// The last of them up to which one stage can compute from a cut at each.
+    reach: Vec<usize>,
 }
 
 impl Cuts {
-    fn new(kernel: &Kernel, arrival: Vec<u32>) -> Self {
+    fn new(kernel: &Kernel, delays: &[u32], arrival: Vec<u32>, budget: u32) -> Self {
         let mut times = arrival.clone();
         times.push(0);
         times.sort_unstable();
@@ -109,33 +114,56 @@ impl Cuts {
             Some(*sum as u64)
         });
         let bits = sum.collect();
-        Self { arrival, times, bits }
+        let reach = reach(kernel, delays, &made, times.len(), budget);
+        Self { arrival, times, bits, reach }
     }
 
-    /// Fewest stages with cuts at most `distance` apart, then fewest bits. Nothing where a single operation takes longer.
-    fn best(&self, distance: u32) -> Option<Stages> {
+    /// Fewest stages, then fewest bits.
+    fn best(&self) -> Stages {
         let last = self.times.len() - 1;
         // Per time: stages and bits up to a cut there, and the cut before it.
-        let mut found: Vec<Option<(u32, u64, usize)>> = vec![None; self.times.len()];
-        found[0] = Some((0, 0, 0));
-        for to in 1..=last {
-            let own = if to == last { 0 } else { self.bits[to] };
-            let near = (0..to).rev().take_while(|from| self.times[to] - self.times[*from] <= distance);
-            let ways =
-                near.filter_map(|from| found[from].map(|(count, bits, _)| (count + 1, bits + own, from)));
-            found[to] = ways.min();
+        let mut found = vec![(u32::MAX, u64::MAX, 0); self.times.len()];
+        found[0] = (0, 0, 0);
+        for from in 0..last {
+            let (count, bits, _) = found[from];
+            for to in from + 1..=self.reach[from] {
+                let own = if to == last { 0 } else { self.bits[to] };
+                found[to] = found[to].min((count + 1, bits + own, from));
+            }
         }
         let mut cuts = Vec::new();
         let mut at = last;
         while at > 0 {
-            at = found[at]?.2;
+            at = found[at].2;
             cuts.push(self.times[at]);
         }
         // The first lies before everything.
         cuts.pop();
         let stage = |t: &u32| cuts.iter().filter(|cut| *cut < t).count() as u32;
-        Some(Stages { of: self.arrival.iter().map(stage).collect(), count: cuts.len() as u32 + 1 })
+        Stages { of: self.arrival.iter().map(stage).collect(), count: cuts.len() as u32 + 1 }
     }
+}
+
+/// Per time: the last one up to which a stage that begins behind it keeps to the budget; at least the next.
+fn reach(kernel: &Kernel, delays: &[u32], made: &[usize], times: usize, budget: u32) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..made.len()).collect();
+    order.sort_by_key(|i| made[*i]);
+    let mut ends = vec![0; made.len()];
+    let mut first = 0;
+    let of = |from: usize| {
+        while first < order.len() && made[order[first]] <= from {
+            first += 1;
+        }
+        for &i in &order[first..] {
+            let inside = kernel.values[i].op.operands().filter(|o| made[o.index()] > from);
+            ends[i] = delays[i] + inside.map(|o| ends[o.index()]).max().unwrap_or(0);
+            if ends[i] > budget {
+                return (made[i] - 1).max(from + 1);
+            }
+        }
+        times - 1
+    };
+    (0..times).map(of).collect()
 }
 
 impl Stages {
