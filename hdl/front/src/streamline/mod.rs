@@ -8,12 +8,14 @@
 //! Deliberately absent: approximations of what a quantized graph says, and files other than the model.
 
 mod calibrate;
+mod clean;
 mod evaluate;
 mod execute;
 mod fit;
 mod input;
 mod linear;
 mod net;
+mod operators;
 mod output;
 mod pool;
 mod post;
