@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use nervure_core::Diagnostic;
 
-use super::net::Layer;
+use super::net::{Layer, fits};
 use super::stream::{Step, Stream, pick, shortened};
 use super::walk::{HELP, Walk};
 use crate::onnx::{Node, quote};
@@ -51,6 +51,9 @@ impl Walk<'_> {
             return Err(refuse());
         }
         let (least, most) = (ends.0.round() as i64, ends.1.round() as i64);
+        if !fits((least, most)) {
+            return Err(refuse());
+        }
         let (layer, from) = (&self.net.layers[x.layer], [x.layer]);
         let mut new = if least == 0 && most == hi {
             Layer::plain(&format!("{}.relu", node.name), "act/relu", &from, layer.shape.clone(), (0, most))

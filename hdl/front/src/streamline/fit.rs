@@ -155,7 +155,10 @@ fn shift(columns: &[Column], lowest: i64, mode: Mode, can_add: bool) -> Option<F
     for c in columns {
         let (a, b) = c.line?;
         let add = b / a;
-        if ((a / slope) - 1.0).abs() > 1e-6 || (add - add.round()).abs() > 1e-6f64.max(add.abs() * 3e-7) {
+        if add.abs() > 1e12
+            || ((a / slope) - 1.0).abs() > 1e-6
+            || (add - add.round()).abs() > 1e-6f64.max(add.abs() * 3e-7)
+        {
             return None;
         }
         bias.push(add.round() as i64);

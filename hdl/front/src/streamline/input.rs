@@ -146,7 +146,7 @@ fn quantized(graph: &Graph, shape: &[usize]) -> Option<Input> {
     let constants: Option<Vec<&Array>> = node.inputs[1..].iter().map(|i| graph.constants.get(i)).collect();
     let q = Quantizer::new(node, &extents, &constants?, graph.opset).ok()?;
     let (lo, hi) = q.levels()?;
-    if !q.uniform() {
+    if !q.uniform() || !super::net::fits((lo, hi)) {
         return None;
     }
     let scale = q.unit(0);

@@ -6,7 +6,7 @@ use nervure_core::Diagnostic;
 use serde_json::json;
 
 use super::evaluate::{conv_window, single, weights_of};
-use super::net::{Layer, Linear};
+use super::net::{Layer, Linear, fits};
 use super::shape::{broadcast, spread};
 use super::stream::{Step, Stream, fraction, pick, shortened};
 use super::walk::{Const, Grid, Walk, with};
@@ -123,8 +123,7 @@ impl Walk<'_> {
         let mut layer = Layer::plain(&node.name, "", &[x.layer], stream_shape, (0, 0));
         layer.frac = before.saturating_add(linear.frac);
         layer.linear = Some(linear);
-        let (lo, hi) = layer.whole_range();
-        if lo < -(1 << 47) || hi >= 1 << 47 {
+        if !fits(layer.whole_range()) {
             return Err(node.wrong(
                 "E0146",
                 "makes sums of more than 48 bits",
@@ -242,10 +241,10 @@ impl Walk<'_> {
     /// The same numbers as integers of which 0 stands for 0, where a whole number lies between: padding then is zero.
     fn recentred(&mut self, node: &Node, x: &Rc<Stream>) -> Rc<Stream> {
         let whole = pick(&x.offset, 0) / pick(&x.scale, 0);
-        let fits = x.uniform() && whole.abs() > 0.0 && whole.fract().abs() <= 0.0 && whole.abs() < 1e9;
+        let near = x.uniform() && whole.abs() > 0.0 && whole.fract().abs() <= 0.0 && whole.abs() < 1e9;
         let layer = &self.net.layers[x.layer];
         let (lo, hi) = layer.whole_range();
-        if !fits || lo > 0 || hi < 0 {
+        if !near || lo > 0 || hi < 0 {
             return x.clone();
         }
         let zero = whole as i64;

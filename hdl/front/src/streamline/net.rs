@@ -46,9 +46,23 @@ impl Linear {
         if self.conv.as_ref().is_some_and(|(w, _)| w.padding.iter().flatten().any(|p| *p > 0)) {
             (lo, hi) = (lo.min(0), hi.max(0));
         }
-        let start = (self.bias[output], self.bias[output]);
-        self.row(output).iter().fold(start, |(a, b), w| (a + (w * lo).min(w * hi), b + (w * lo).max(w * hi)))
+        let (lo, hi) = (i128::from(lo), i128::from(hi));
+        let start = i128::from(self.bias[output]);
+        let (least, most) = self.row(output).iter().fold((start, start), |(a, b), w| {
+            let (p, q) = (i128::from(*w) * lo, i128::from(*w) * hi);
+            (a + p.min(q), b + p.max(q))
+        });
+        let within = |v: i128| v.clamp(-(1 << 60), 1 << 60) as i64;
+        (within(least), within(most))
     }
+}
+
+/// Largest integer that a layer may give, so that no format has more than 48 bits.
+pub(crate) const LARGEST: i64 = 1 << 46;
+
+/// Whether a layer may give these integers.
+pub(crate) fn fits((lo, hi): (i64, i64)) -> bool {
+    lo >= -LARGEST && hi <= LARGEST
 }
 
 /// A layer.

@@ -103,6 +103,9 @@ impl Walk<'_> {
         let ends = z.array.dtype.ends().ok_or_else(|| {
             node.wrong("E0143", "quantizes to a type that is not read", "use int8 or uint8")
         })?;
+        if first(&z).abs() > 1e12 {
+            return Err(node.wrong("E0143", "has a zero point beyond its type", "use one of its type"));
+        }
         let quantizer = Quantizer::of_integers(first(&z), z.array.dtype, ends);
         self.round(&format!("{}.quant", node.name), node, &y, &quantizer, true)
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use nervure_core::{Diagnostic, QType};
 use serde_json::json;
 
-use super::net::Layer;
+use super::net::{Layer, fits};
 use super::stream::{Step, Stream, pick, shortened};
 use super::walk::{Output, Value, Walk};
 use crate::onnx::{Graph, Node, quote};
@@ -42,7 +42,7 @@ impl Walk<'_> {
         let x = (*self.clean(&node, &Rc::new(x))?).clone();
         let mut x = self.rising(&node, x)?;
         if x.dtype.is_integer() && (x.offset.len() > 1 || x.offset[0].abs() > 0.0) || x.layer == 0 {
-            self.file_integers(name, &mut x);
+            self.file_integers(&node, name, &mut x)?;
         }
         self.settled(&mut x);
         let exact = x.scale.len() == 1 && x.offset.len() == 1;
@@ -108,16 +108,24 @@ impl Walk<'_> {
     }
 
     /// Integers as the file has them, zero point and all.
-    fn file_integers(&mut self, name: &str, x: &mut Stream) {
+    fn file_integers(&mut self, node: &Node, name: &str, x: &mut Stream) -> Result<(), Diagnostic> {
         let zero = x.offset[0].round() as i64;
         let layer = &self.net.layers[x.layer];
         let (lo, hi) = layer.whole_range();
+        if !fits((zero, zero)) || !fits((lo, hi)) || !(lo..=hi).contains(&0) {
+            return Err(node.wrong(
+                "E0146",
+                "leaves with a zero point that no format holds",
+                "use 8 or 16 bits",
+            ));
+        }
         let new =
             super::round::requant(&format!("{name}.out"), x.layer, layer, (lo + zero, hi + zero), layer.frac)
                 .with("zero_point", json!(zero))
                 .with("mode", json!({"shift": 0, "rounding": "floor"}));
         x.layer = self.net.push(new);
         x.offset = vec![x.offset[0] - zero as f64];
+        Ok(())
     }
 
     /// Elements with a factor or an offset each, brought to one scale: rounded, with bits to spare.
@@ -163,7 +171,7 @@ impl Walk<'_> {
             let end = |n: i64| {
                 ((i128::from(n) * i128::from(multiplier[c]) + i128::from(offset[c])) >> shift) as i64
             };
-            (lo, hi) = (lo.min(end(range.0)), hi.max(end(range.1) + 1));
+            (lo, hi) = (lo.min(end(range.0)), hi.max(end(range.1).saturating_add(1)));
         }
         let format = QType::holding(lo.into(), hi.into(), 0);
         if format.bits > QType::MAX_BITS {

@@ -6,7 +6,7 @@ use nervure_core::Diagnostic;
 use serde_json::json;
 
 use super::evaluate::{pool_window, single};
-use super::net::Layer;
+use super::net::{Layer, fits};
 use super::rounding::Quantizer;
 use super::stream::{Stream, fraction, pick, shortened};
 use super::walk::Walk;
@@ -108,7 +108,10 @@ impl Walk<'_> {
         let x = self.map(node, &x, channels, &window.input);
         let count: usize = window.kernel.iter().product();
         let range = self.net.layers[x.layer].whole_range();
-        let n = count as i64;
+        let n = i64::try_from(count).unwrap_or(i64::MAX);
+        if !fits((range.0.saturating_mul(n), range.1.saturating_mul(n))) {
+            return Err(node.wrong("E0146", "makes sums of more than 46 bits", "use smaller windows"));
+        }
         let mut layer = Layer::plain(
             &node.name,
             "pool/average",
@@ -152,6 +155,9 @@ impl Walk<'_> {
             let (k, frac) = (times as i64, frac_of(self, fine.layer));
             let layer = &self.net.layers[coarse.layer];
             let (lo, hi) = layer.whole_range();
+            if !fits((lo.saturating_mul(k), hi.saturating_mul(k))) {
+                return Err(node.wrong("E0146", "makes sums of more than 46 bits", "use narrower inputs"));
+            }
             let name = format!("{}.unit", node.name);
             let format = nervure_core::QType::holding(
                 i128::from(lo) * i128::from(k),
@@ -170,9 +176,13 @@ impl Walk<'_> {
         let frac = la.frac.max(lb.frac);
         let up = |l: &Layer| {
             let (lo, hi) = l.whole_range();
-            (lo << (frac - l.frac).min(40), hi << (frac - l.frac).min(40))
+            let times = 1i64 << (i32::from(frac) - i32::from(l.frac)).clamp(0, 62);
+            (lo.saturating_mul(times), hi.saturating_mul(times))
         };
         let (ra, rb) = (up(la), up(lb));
+        if !fits(ra) || !fits(rb) {
+            return Err(node.wrong("E0146", "makes sums of more than 46 bits", "use narrower inputs"));
+        }
         let mut layer = Layer::plain(
             &node.name,
             "seq/add",
@@ -209,11 +219,11 @@ impl Walk<'_> {
             let layer = &self.net.layers[x.layer];
             let (lo, hi) = layer.range;
             let bits = nervure_core::QType::holding(lo.into(), hi.into(), 0);
-            let fits = x.uniform()
+            let plain = x.uniform()
                 && layer.linear.is_none()
                 && bits.bits <= 12
                 && (bits.min(), bits.max()) == (lo, hi);
-            if !fits || s <= 0.0 || sy <= 0.0 {
+            if !plain || s <= 0.0 || sy <= 0.0 {
                 return Err(node.wrong(
                     "E0146",
                     "adds what is no integer of at most 12 bits",

@@ -4,7 +4,7 @@ use nervure_core::{Diagnostic, QType, diag};
 use serde_json::json;
 
 use super::fit::{Column, Form, fit, thresholds};
-use super::net::Layer;
+use super::net::{Layer, fits};
 use super::rounding::Quantizer;
 use super::stream::{Stream, fraction};
 use super::walk::Walk;
@@ -76,6 +76,9 @@ impl Walk<'_> {
         }
         let layer = &self.net.layers[x.layer];
         let levels = quantizer.levels().unwrap_or_else(|| reached(&x, quantizer, &groups, layer));
+        if !fits(levels) || !fits(layer.whole_range()) {
+            return Err(node.wrong("E0146", "reaches more than 2^46", "use narrower weights or inputs"));
+        }
         let count = (levels.1 - levels.0) as usize;
         if count.saturating_mul(groups.len()) > MAX_THRESHOLDS {
             let message = format!("has {count} levels for each of {} columns", groups.len());
@@ -235,9 +238,11 @@ impl Walk<'_> {
     ) -> Result<Stream, Diagnostic> {
         let layer = &self.net.layers[x.layer];
         let (lo, hi) = layer.range;
+        let small = fits((lo, hi)) && layer.linear.is_none();
+        let (lo, hi) = if small { (lo, hi) } else { (0, 1) };
         let format = QType::holding(lo.into(), hi.into(), layer.frac);
         let whole = (lo, hi) == (format.min(), format.max());
-        if layer.linear.is_some() || !x.uniform() || !quantizer.uniform() || format.bits > 12 || !whole {
+        if !small || !x.uniform() || !quantizer.uniform() || format.bits > 12 || !whole {
             let message = format!(
                 "is no function that an integer operation is exactly ({})",
                 quote(layer.name.as_str())
@@ -250,6 +255,9 @@ impl Walk<'_> {
         let range = entries.iter().fold((i64::MAX, i64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
         let frac = fraction(quantizer.scale[0]).filter(|_| quantizer.plain()).unwrap_or(0);
         let levels = quantizer.levels().unwrap_or(range);
+        if !fits(levels) {
+            return Err(node.wrong("E0146", "reaches more than 2^46", "use narrower inputs"));
+        }
         let output = QType::holding(levels.0.into(), levels.1.into(), frac);
         diag::in_range("levels", output.bits.into(), 1..49)?;
         let mut new =

@@ -201,6 +201,13 @@ impl Quantizer {
                 "use one zero point for the tensor",
             ));
         }
+        if first.abs() > 1e12 {
+            return Err(node.wrong(
+                "E0143",
+                format!("has a zero point of {first:e}"),
+                "use one within the bit width",
+            ));
+        }
         Ok(first)
     }
 
