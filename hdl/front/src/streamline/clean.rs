@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use nervure_core::Diagnostic;
 
+use super::blocks;
 use super::net::{Layer, fits};
 use super::stream::{Step, Stream, pick, shortened};
 use super::walk::{HELP, Walk};
@@ -56,7 +57,7 @@ impl Walk<'_> {
         }
         let (layer, from) = (&self.net.layers[x.layer], [x.layer]);
         let mut new = if least == 0 && most == hi {
-            Layer::plain(&format!("{}.relu", node.name), "act/relu", &from, layer.shape.clone(), (0, most))
+            Layer::plain(&format!("{}.relu", node.name), blocks::RELU, &from, layer.shape.clone(), (0, most))
         } else {
             super::round::requant(&format!("{}.clip", node.name), x.layer, layer, (least, most), layer.frac)
                 .with("mode", serde_json::json!({"shift": 0, "rounding": "floor"}))

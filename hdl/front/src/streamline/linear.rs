@@ -5,6 +5,7 @@ use std::rc::Rc;
 use nervure_core::Diagnostic;
 use serde_json::json;
 
+use super::blocks;
 use super::evaluate::{conv_window, single, weights_of};
 use super::net::{Layer, Linear, fits};
 use super::shape::{broadcast, spread};
@@ -275,13 +276,13 @@ impl Walk<'_> {
         let layer = &self.net.layers[x.layer];
         let (range, frac, len) = (layer.whole_range(), layer.frac, x.len());
         let new = if last {
-            Layer::plain(&format!("{}.map", node.name), "seq/flatten", &[x.layer], shape.clone(), range)
+            Layer::plain(&format!("{}.map", node.name), blocks::FLATTEN, &[x.layer], shape.clone(), range)
                 .with("shape", json!(shape))
         } else {
             let mut order = vec![0; len];
             (0..len).for_each(|at| order[wanted(at)] = x.from[at] as i64);
             let mut new =
-                Layer::plain(&format!("{}.map", node.name), "seq/gather", &[x.layer], shape.clone(), range)
+                Layer::plain(&format!("{}.map", node.name), blocks::GATHER, &[x.layer], shape.clone(), range)
                     .with("shape", json!(shape));
             new.arrays.push(("order", vec![len], order));
             new

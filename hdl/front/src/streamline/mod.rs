@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: approximations of what a quantized graph says, and files other than the model.
 
+mod blocks;
 mod calibrate;
 mod clean;
 mod evaluate;
@@ -177,7 +178,7 @@ fn convert(
     if options.readout == Readout::Class {
         for layer in &mut leaving {
             let class = format!("{}.class", net.layers[*layer].name);
-            *layer = net.push(Layer::plain(&class, "seq/argmax", &[*layer], vec![1], (0, 1)));
+            *layer = net.push(Layer::plain(&class, blocks::ARGMAX, &[*layer], vec![1], (0, 1)));
         }
     }
     let outputs: Vec<OnnxOutput> = outputs

@@ -6,6 +6,7 @@ use nervure_core::QType;
 use nervure_core::num::bits_for;
 use serde_json::{Map, Value, json};
 
+use super::blocks;
 use super::window::Window;
 use crate::import::WEIGHTS;
 use crate::yaml::{entry, inline};
@@ -261,13 +262,13 @@ impl Net {
         fields.insert("weight_format".into(), json!(format));
         let Some((window, groups)) = &linear.conv else {
             if engine == Engine::Unrolled {
-                return "dense/unrolled";
+                return blocks::DENSE;
             }
             let outputs = linear.bias.len();
             let simd = divisor(linear.weights.len() / outputs, lanes);
             fields.insert("pe".into(), json!(divisor(outputs, (lanes / simd).max(1))));
             fields.insert("simd".into(), json!(simd));
-            return "engine/folded";
+            return blocks::FOLDED;
         };
         fields.insert("layout".into(), json!("oihw"));
         let lists = [("stride", &window.stride), ("dilation", &window.dilation)];
@@ -280,7 +281,7 @@ impl Net {
         if *groups != 1 {
             fields.insert("groups".into(), json!(groups));
         }
-        "conv/unrolled"
+        blocks::CONV
     }
 
     fn weights(&self, layer: &Layer) -> Vec<(&'static str, Vec<usize>, Vec<i64>)> {

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use nervure_core::{Diagnostic, QType};
 use serde_json::json;
 
+use super::blocks;
 use super::net::{Layer, fits};
 use super::stream::{Step, Stream, pick, shortened};
 use super::walk::{Output, Value, Walk};
@@ -177,11 +178,16 @@ impl Walk<'_> {
         if format.bits > QType::MAX_BITS {
             return Err(node.wrong("E0146", "needs more than 48 bits", "use narrower weights or inputs"));
         }
-        let new =
-            Layer::plain(&name, "act/requant", &[x.layer], layer.shape.clone(), (format.min(), format.max()))
-                .with("output", json!(format))
-                .with("mode", json!({"tflite": {"multiplier": multiplier, "shift": shift}}))
-                .with("offset", json!(offset));
+        let new = Layer::plain(
+            &name,
+            blocks::REQUANT,
+            &[x.layer],
+            layer.shape.clone(),
+            (format.min(), format.max()),
+        )
+        .with("output", json!(format))
+        .with("mode", json!({"tflite": {"multiplier": multiplier, "shift": shift}}))
+        .with("offset", json!(offset));
         x.layer = self.net.push(new);
         self.notes.push(format!("{} is rounded to multiples of {unit:e}", quote(&node.name)));
         Ok(Stream { scale: vec![unit], offset: vec![0.0], ..x })

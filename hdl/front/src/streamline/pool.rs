@@ -5,6 +5,7 @@ use std::rc::Rc;
 use nervure_core::Diagnostic;
 use serde_json::json;
 
+use super::blocks;
 use super::evaluate::{pool_window, single};
 use super::net::{Layer, fits};
 use super::rounding::Quantizer;
@@ -52,7 +53,7 @@ impl Walk<'_> {
         let x = self.map(node, &x, channels, &window.input);
         let mut fields = Layer::plain(
             &node.name,
-            "pool/max",
+            blocks::MAX,
             &[x.layer],
             [&window.output[..], &[channels]].concat(),
             (0, 0),
@@ -78,7 +79,7 @@ impl Walk<'_> {
     ) -> Stream {
         let before = &self.net.layers[x.layer];
         layer.frac = before.frac;
-        if layer.block == "pool/max" {
+        if layer.block == blocks::MAX {
             layer.range = before.whole_range();
         }
         self.net.layers[x.layer].locked = true;
@@ -114,7 +115,7 @@ impl Walk<'_> {
         }
         let mut layer = Layer::plain(
             &node.name,
-            "pool/average",
+            blocks::AVERAGE,
             &[x.layer],
             [&window.output[..], &[channels]].concat(),
             (range.0.saturating_mul(n), range.1.saturating_mul(n)),
@@ -165,7 +166,7 @@ impl Walk<'_> {
                 frac,
             );
             let mut new =
-                Layer::plain(&name, "act/requant", &[coarse.layer], layer.shape.clone(), (lo * k, hi * k))
+                Layer::plain(&name, blocks::REQUANT, &[coarse.layer], layer.shape.clone(), (lo * k, hi * k))
                     .with("output", json!(format))
                     .with("mode", json!({"tflite": {"multiplier": k, "shift": 0}}));
             new.frac = frac;
@@ -185,7 +186,7 @@ impl Walk<'_> {
         }
         let mut layer = Layer::plain(
             &node.name,
-            "seq/add",
+            blocks::ADD,
             &[a.layer, b.layer],
             la.shape.clone(),
             (ra.0 + rb.0, ra.1 + rb.1),
@@ -235,7 +236,7 @@ impl Walk<'_> {
             let range = entries.iter().fold((0, 0), |(p, q): (i64, i64), v| (p.min(*v), q.max(*v)));
             let output = nervure_core::QType::holding(range.0.into(), range.1.into(), 0);
             let own = format!("{}.{name}", node.name);
-            let mut table = Layer::plain(&own, "act/table", &[x.layer], layer.shape.clone(), range)
+            let mut table = Layer::plain(&own, blocks::TABLE, &[x.layer], layer.shape.clone(), range)
                 .with("output", json!(output));
             table.arrays.push(("entries", vec![entries.len()], entries.clone()));
             let arguments: Vec<f64> = (lo..=hi).map(whole).collect();
@@ -266,7 +267,7 @@ impl Walk<'_> {
         let tables: Vec<usize> = sides.into_iter().map(|s| self.net.push(s.0)).collect();
         let range = |l: usize| self.net.layers[l].range;
         let (ra, rb) = (range(tables[0]), range(tables[1]));
-        let sum = Layer::plain(&node.name, "seq/add", &tables, shape, (ra.0 + rb.0, ra.1 + rb.1));
+        let sum = Layer::plain(&node.name, blocks::ADD, &tables, shape, (ra.0 + rb.0, ra.1 + rb.1));
         let sum = self.net.push(sum);
         let levels = quantizer.levels().expect("its type has ends");
         let new =

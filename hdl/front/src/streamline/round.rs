@@ -3,6 +3,7 @@
 use nervure_core::{Diagnostic, QType, diag};
 use serde_json::json;
 
+use super::blocks;
 use super::fit::{Column, Form, fit, thresholds};
 use super::net::{Layer, fits};
 use super::rounding::Quantizer;
@@ -16,8 +17,8 @@ const MAX_THRESHOLDS: usize = 1 << 20;
 /// A layer of requantization onto `levels`, without its scale.
 pub(crate) fn requant(name: &str, from: usize, layer: &Layer, levels: (i64, i64), frac: i8) -> Layer {
     let output = QType::holding(levels.0.into(), levels.1.into(), frac);
-    let mut new =
-        Layer::plain(name, "act/requant", &[from], layer.shape.clone(), levels).with("output", json!(output));
+    let mut new = Layer::plain(name, blocks::REQUANT, &[from], layer.shape.clone(), levels)
+        .with("output", json!(output));
     new.frac = frac;
     if levels != (output.min(), output.max()) {
         new = new.with("range", json!([levels.0, levels.1]));
@@ -165,7 +166,7 @@ impl Walk<'_> {
                 let rows: Vec<i64> = columns.iter().flat_map(|c| c.thresholds.clone()).collect();
                 let count = (levels.1 - levels.0) as usize;
                 let shape = if columns.len() == 1 { vec![count] } else { vec![columns.len(), count] };
-                let mut new = Layer::plain(name, "act/threshold", &[from], source.shape.clone(), levels)
+                let mut new = Layer::plain(name, blocks::THRESHOLD, &[from], source.shape.clone(), levels)
                     .with("output", json!(output));
                 if levels.0 != 0 {
                     new = new.with("lowest", json!(levels.0));
@@ -199,7 +200,7 @@ impl Walk<'_> {
         }
         let all: usize = layer.shape.iter().product();
         let (range, frac) = (layer.whole_range(), layer.frac);
-        let mut flat = Layer::plain(&format!("{name}.flat"), "seq/flatten", &[x.layer], vec![all], range);
+        let mut flat = Layer::plain(&format!("{name}.flat"), blocks::FLATTEN, &[x.layer], vec![all], range);
         flat.frac = frac;
         x.layer = self.net.push(flat);
         let mut each = vec![0; all];
@@ -261,7 +262,7 @@ impl Walk<'_> {
         let output = QType::holding(levels.0.into(), levels.1.into(), frac);
         diag::in_range("levels", output.bits.into(), 1..49)?;
         let mut new =
-            Layer::plain(name, "act/table", &[x.layer], layer.shape.clone(), (output.min(), output.max()))
+            Layer::plain(name, blocks::TABLE, &[x.layer], layer.shape.clone(), (output.min(), output.max()))
                 .with("output", json!(output));
         new.frac = frac;
         new.arrays.push(("entries", vec![entries.len()], entries));
