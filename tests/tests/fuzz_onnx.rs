@@ -45,7 +45,7 @@ fn run(salt: u64, make: impl Fn(&mut Rng) -> Vec<u8>) -> Tally {
             Ok(_) => tally.read += 1,
             Err(d) => {
                 sound(&d, seed);
-                *(if d.code == "E0140" { &mut tally.file } else { &mut tally.model }) += 1;
+                *(if d.code == "E0150" { &mut tally.file } else { &mut tally.model }) += 1;
             }
         }
     }

@@ -98,10 +98,10 @@ impl Array {
         self.data.is_empty()
     }
 
-    /// Errors: `E0144`, without the file's name.
+    /// Errors: `E0154`, without the file's name.
     pub(crate) fn decode(tensor: &proto::Tensor, name: &str) -> Result<Self, Diagnostic> {
         let wrong = |message: String, help: &str| {
-            Diagnostic::new("E0144", format!("tensor {} {message}", quote(name)), help)
+            Diagnostic::new("E0154", format!("tensor {} {message}", quote(name)), help)
         };
         if tensor.data_location != 0 {
             let help = "save the model with its weights inside, for example with `onnx.save(model, name)`";

@@ -95,10 +95,10 @@ impl Node {
 
     fn bad(&self, name: &str, expected: &str) -> Diagnostic {
         let message = format!("has an attribute `{name}` that is no {expected}");
-        self.wrong("E0143", message, "write the model again with the attribute's own type")
+        self.wrong("E0153", message, "write the model again with the attribute's own type")
     }
 
-    /// An integer. Errors: `E0143` for another type.
+    /// An integer. Errors: `E0153` for another type.
     pub(crate) fn int(&self, name: &str, otherwise: i64) -> Result<i64, Diagnostic> {
         match self.attributes.get(name) {
             None => Ok(otherwise),
@@ -107,7 +107,7 @@ impl Node {
         }
     }
 
-    /// A number. Errors: `E0143` for another type.
+    /// A number. Errors: `E0153` for another type.
     pub(crate) fn float(&self, name: &str, otherwise: f64) -> Result<f64, Diagnostic> {
         match self.attributes.get(name) {
             None => Ok(otherwise),
@@ -116,7 +116,7 @@ impl Node {
         }
     }
 
-    /// A text. Errors: `E0143` for another type.
+    /// A text. Errors: `E0153` for another type.
     pub(crate) fn text(&self, name: &str, otherwise: &str) -> Result<String, Diagnostic> {
         match self.attributes.get(name) {
             None => Ok(otherwise.to_owned()),
@@ -125,7 +125,7 @@ impl Node {
         }
     }
 
-    /// A list of integers. Errors: `E0143` for another type.
+    /// A list of integers. Errors: `E0153` for another type.
     pub(crate) fn ints(&self, name: &str) -> Result<Option<Vec<i64>>, Diagnostic> {
         match self.attributes.get(name) {
             None => Ok(None),

@@ -14,7 +14,7 @@ const MAX_NODES: usize = 1 << 16;
 
 /// Reads an ONNX model. `shown` is the file's name in messages.
 ///
-/// Errors: one diagnostic, `E0140` to `E0144`, which names the file, and the node or tensor.
+/// Errors: one diagnostic, `E0150` to `E0154`, which names the file, and the node or tensor.
 pub fn read(bytes: &[u8], shown: &str) -> Result<Graph, Diagnostic> {
     graph(bytes).map_err(|d| in_file(d, shown))
 }
@@ -27,14 +27,14 @@ pub(crate) fn in_file(mut d: Diagnostic, shown: &str) -> Diagnostic {
 
 fn graph(bytes: &[u8]) -> Result<Graph, Diagnostic> {
     let damaged = |message: String| {
-        Diagnostic::new("E0140", message, "write it again with `onnx.save`; the file must be complete")
+        Diagnostic::new("E0150", message, "write it again with `onnx.save`; the file must be complete")
     };
     let model = proto::Model::decode(bytes)
         .map_err(|e| damaged(format!("is no ONNX model, or cut short: {}", e.to_string().escape_debug())))?;
     let Some(graph) = model.graph else { return Err(damaged("is an ONNX model without a graph".into())) };
     if let Some(function) = model.functions.first() {
         return Err(Diagnostic::new(
-            "E0142",
+            "E0152",
             format!("has functions of its own, such as {}", quote(&function.name)),
             "inline them first: `onnx.inliner.inline_local_functions(model)`",
         ));
@@ -70,7 +70,7 @@ fn graph(bytes: &[u8]) -> Result<Graph, Diagnostic> {
 }
 
 fn structure(message: String, help: &str) -> Diagnostic {
-    Diagnostic::new("E0141", message, help)
+    Diagnostic::new("E0151", message, help)
 }
 
 fn port(info: &proto::ValueInfo) -> Result<Port, Diagnostic> {
@@ -80,7 +80,7 @@ fn port(info: &proto::ValueInfo) -> Result<Port, Diagnostic> {
     let dtype = if number == 0 { Some(Dtype::Float) } else { Dtype::from_number(number) };
     let Some(dtype) = dtype else {
         let message = format!("tensor {} has element type {number}, which is not read", quote(&info.name));
-        return Err(Diagnostic::new("E0144", message, "use float32 or an integer type"));
+        return Err(Diagnostic::new("E0154", message, "use float32 or an integer type"));
     };
     let extent = |d: &proto::Dimension| usize::try_from(d.dim_value).ok().filter(|n| *n > 0);
     let shape = tensor.and_then(|t| t.shape.as_ref()).map(|s| s.dim.iter().map(extent).collect());
@@ -121,7 +121,7 @@ fn lift(nodes: &mut Vec<Node>, constants: &mut BTreeMap<String, Array>) -> Resul
             Some((_, Attribute::Int(v))) => Array::new(&[], vec![*v as f64], Dtype::INDEX),
             Some((_, Attribute::Floats(v))) if v.iter().all(|v| v.is_finite()) => float(v),
             Some((_, Attribute::Ints(v))) => Array::indices(v),
-            _ => return Err(node.wrong("E0143", "has no value that is read", "use a tensor as its `value`")),
+            _ => return Err(node.wrong("E0153", "has no value that is read", "use a tensor as its `value`")),
         };
         let Some(name) = node.outputs.first() else { continue };
         if constants.insert(name.clone(), array).is_some() {
@@ -132,7 +132,7 @@ fn lift(nodes: &mut Vec<Node>, constants: &mut BTreeMap<String, Array>) -> Resul
     Ok(())
 }
 
-/// Brings the nodes into order. Errors: `E0141` for a tensor that is made twice or never, and for a circle.
+/// Brings the nodes into order. Errors: `E0151` for a tensor that is made twice or never, and for a circle.
 fn sort(
     nodes: Vec<Node>,
     inputs: &[Port],
@@ -159,7 +159,7 @@ fn sort(
     for node in &nodes {
         if let Some(name) = node.inputs.iter().find(|i| !i.is_empty() && !known(i)) {
             let message = format!("reads tensor {}, which nothing makes", quote(name));
-            return Err(node.wrong("E0141", message, "export the model again with all its constants"));
+            return Err(node.wrong("E0151", message, "export the model again with all its constants"));
         }
     }
     if let Some(port) = outputs.iter().find(|p| !known(&p.name)) {
@@ -188,7 +188,7 @@ fn sort(
     }
     if let Some(n) = (0..nodes.len()).find(|n| missing[*n] > 0) {
         return Err(nodes[n].wrong(
-            "E0141",
+            "E0151",
             "is part of a circle, or reads from one",
             "export the model again",
         ));

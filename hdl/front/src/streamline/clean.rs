@@ -13,7 +13,7 @@ use crate::onnx::{Node, quote};
 impl Walk<'_> {
     /// The stream without steps: a line per element. What only cuts off becomes a layer.
     ///
-    /// Errors: `E0145` where something else happened that was not rounded since.
+    /// Errors: `E0155` where something else happened that was not rounded since.
     pub(crate) fn clean(&mut self, node: &Node, x: &Rc<Stream>) -> Result<Rc<Stream>, Diagnostic> {
         if x.steps.is_empty() {
             return Ok(x.clone());
@@ -37,7 +37,7 @@ impl Walk<'_> {
                 .rev()
                 .find_map(|s| if let Step::Function { name, .. } = s { Some(name) } else { None });
             let what = last.map_or(String::new(), |n| format!(": {} is on the way", quote(n)));
-            node.wrong("E0145", format!("reads numbers that were not quantized{what}"), HELP)
+            node.wrong("E0155", format!("reads numbers that were not quantized{what}"), HELP)
         };
         let (scale, offset) = (pick(&x.scale, 0), pick(&x.offset, 0));
         let line = x.affine(0, true).filter(|_| x.uniform() && scale > 0.0 && offset.abs() <= 0.0);

@@ -25,10 +25,10 @@ fn rounded(dtype: Dtype, v: f64) -> f64 {
     }
 }
 
-/// The only output of `node`. Errors: `E0142` for an operator that is not known, `E0143` for arguments that do not fit.
+/// The only output of `node`. Errors: `E0152` for an operator that is not known, `E0153` for arguments that do not fit.
 pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Array>], opset: i64) -> Result<Array, Diagnostic> {
     let first = || {
-        let missing = || node.wrong("E0143", "has no input", "export the model again");
+        let missing = || node.wrong("E0153", "has no input", "export the model again");
         inputs.first().copied().flatten().ok_or_else(missing)
     };
     let op = node.op.as_str();
@@ -47,7 +47,7 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Array>], opset: i64) -> Re
         "Cast" => {
             let to = Dtype::from_number(node.int("to", 1)? as i32);
             let help = "use float32 or an integer type";
-            let to = to.ok_or_else(|| node.wrong("E0143", "casts to a type that is not read", help))?;
+            let to = to.ok_or_else(|| node.wrong("E0153", "casts to a type that is not read", help))?;
             let x = first()?;
             Ok(Array {
                 dtype: to,
@@ -87,7 +87,7 @@ pub(crate) fn evaluate(node: &Node, inputs: &[Option<&Array>], opset: i64) -> Re
         }
     }?;
     if let Some(v) = y.data.iter().find(|v| !v.is_finite()) {
-        return Err(node.wrong("E0143", format!("makes {v}"), "keep the numbers of the model finite"));
+        return Err(node.wrong("E0153", format!("makes {v}"), "keep the numbers of the model finite"));
     }
     Ok(y)
 }
@@ -97,7 +97,7 @@ pub(crate) fn unknown(node: &Node) -> Diagnostic {
         if node.domain.is_empty() { String::new() } else { format!(" of domain {}", quote(&node.domain)) };
     let help = "known are MatMul, Gemm, Conv, their quantized forms, Quant, BipolarQuant, Trunc, QuantizeLinear, \
                 DequantizeLinear, BatchNormalization, arithmetic, Relu and its like, pooling, and changes of shape";
-    node.wrong("E0142", format!("has an operator{domain} that is not known"), help)
+    node.wrong("E0152", format!("has an operator{domain} that is not known"), help)
 }
 
 /// A function of one element, where `node` is one.
@@ -112,7 +112,7 @@ pub(crate) fn one(
             let lo = constant(1).map_or_else(|| node.float("min", f64::from(f32::MIN)), Ok)?;
             let hi = constant(2).map_or_else(|| node.float("max", f64::from(f32::MAX)), Ok)?;
             if lo > hi {
-                return Err(node.wrong("E0143", "clips to nothing", "correct its limits"));
+                return Err(node.wrong("E0153", "clips to nothing", "correct its limits"));
             }
             Box::new(move |v: f64| v.clamp(lo, hi))
         }
@@ -141,7 +141,7 @@ pub(crate) fn one(
 
 fn two(node: &Node, inputs: &[Option<&Array>]) -> Result<Array, Diagnostic> {
     let (Some(a), Some(b)) = (inputs.first().copied().flatten(), inputs.get(1).copied().flatten()) else {
-        return Err(node.wrong("E0143", "has fewer than two inputs", "export the model again"));
+        return Err(node.wrong("E0153", "has fewer than two inputs", "export the model again"));
     };
     let apply = |x: f64, y: f64| match node.op.as_str() {
         "Add" => x + y,
@@ -155,7 +155,7 @@ fn two(node: &Node, inputs: &[Option<&Array>]) -> Result<Array, Diagnostic> {
     let shape = broadcast(&a.shape, &b.shape).filter(|s| s.iter().product::<usize>() <= MAX_ELEMENTS);
     let Some(shape) = shape else {
         let message = format!("combines shapes {:?} and {:?}", a.shape, b.shape);
-        return Err(node.wrong("E0143", message, "correct the shapes, and export again"));
+        return Err(node.wrong("E0153", message, "correct the shapes, and export again"));
     };
     let dtype = if a.dtype.is_integer() { b.dtype } else { a.dtype };
     let (x, y) = (spread(&a.data, &a.shape, &shape), spread(&b.data, &b.shape, &shape));
@@ -166,7 +166,7 @@ fn two(node: &Node, inputs: &[Option<&Array>]) -> Result<Array, Diagnostic> {
 fn concat(node: &Node, inputs: &[Option<&Array>]) -> Result<Array, Diagnostic> {
     let all: Vec<&Array> = inputs.iter().copied().flatten().collect();
     let misfit =
-        || node.wrong("E0143", "joins tensors that do not fit", "correct the shapes, and export again");
+        || node.wrong("E0153", "joins tensors that do not fit", "correct the shapes, and export again");
     let first = all.first().ok_or_else(misfit)?;
     let at = super::shape::axis(node, node.int("axis", 0)?, first.shape.len())?;
     let fits = |a: &&Array| {
@@ -194,7 +194,7 @@ pub(crate) fn weights_of(node: &Node, w: &Array) -> Result<(usize, usize, Vec<us
     let transposed = matches!(node.op.as_str(), "Gemm" | "QGemm") && node.int("transB", 0)? != 0;
     let [a, b] = w.shape[..] else {
         let message = format!("has weights of shape {:?}", w.shape);
-        return Err(node.wrong("E0143", message, "use a matrix"));
+        return Err(node.wrong("E0153", message, "use a matrix"));
     };
     let (inputs, outputs) = if transposed { (b, a) } else { (a, b) };
     let place = |n: usize| {
@@ -202,23 +202,23 @@ pub(crate) fn weights_of(node: &Node, w: &Array) -> Result<(usize, usize, Vec<us
         if transposed { n } else { i * outputs + o }
     };
     if w.is_empty() {
-        return Err(node.wrong("E0143", "has weights without elements", "export the model again"));
+        return Err(node.wrong("E0153", "has weights without elements", "export the model again"));
     }
     Ok((inputs, outputs, (0..inputs * outputs).map(place).collect()))
 }
 
 fn matrix(node: &Node, inputs: &[Option<&Array>]) -> Result<Array, Diagnostic> {
     let (Some(x), Some(w)) = (inputs.first().copied().flatten(), inputs.get(1).copied().flatten()) else {
-        return Err(node.wrong("E0143", "has fewer than two inputs", "export the model again"));
+        return Err(node.wrong("E0153", "has fewer than two inputs", "export the model again"));
     };
     let (ins, outs, places) = weights_of(node, w)?;
     let rows = x.len() / ins.max(1);
     if x.shape.last() != Some(&ins) || rows * ins != x.len() || node.int("transA", 0)? != 0 {
         let message = format!("multiplies shapes {:?} and {:?}", x.shape, w.shape);
-        return Err(node.wrong("E0143", message, "correct the shapes, and export again"));
+        return Err(node.wrong("E0153", message, "correct the shapes, and export again"));
     }
     if rows.saturating_mul(w.len()) > 1 << 28 {
-        return Err(node.wrong("E0143", "has more than 2^28 products", "use a smaller matrix"));
+        return Err(node.wrong("E0153", "has more than 2^28 products", "use a smaller matrix"));
     }
     let (alpha, beta) = (node.float("alpha", 1.0)?, node.float("beta", 1.0)?);
     let mut shape = x.shape.clone();
@@ -229,7 +229,7 @@ fn matrix(node: &Node, inputs: &[Option<&Array>]) -> Result<Array, Diagnostic> {
         None => vec![0.0; rows * outs],
         Some(c) => {
             let message = format!("adds shape {:?} to {shape:?}", c.shape);
-            return Err(node.wrong("E0143", message, "correct the shapes, and export again"));
+            return Err(node.wrong("E0153", message, "correct the shapes, and export again"));
         }
     };
     let mut data = Vec::with_capacity(rows * outs);
@@ -244,7 +244,7 @@ fn matrix(node: &Node, inputs: &[Option<&Array>]) -> Result<Array, Diagnostic> {
 
 fn conv(node: &Node, inputs: &[Option<&Array>]) -> Result<Array, Diagnostic> {
     let (Some(x), Some(w)) = (inputs.first().copied().flatten(), inputs.get(1).copied().flatten()) else {
-        return Err(node.wrong("E0143", "has fewer than two inputs", "export the model again"));
+        return Err(node.wrong("E0153", "has fewer than two inputs", "export the model again"));
     };
     let (window, groups) = conv_window(node, &x.shape, &w.shape)?;
     let (outs, fan) = (w.shape[0], w.shape[1]);
@@ -267,7 +267,7 @@ fn conv(node: &Node, inputs: &[Option<&Array>]) -> Result<Array, Diagnostic> {
     Ok(Array::new(&[&[1, outs], &window.output[..]].concat(), data, x.dtype))
 }
 
-/// Windows and groups of a convolution. Errors: `E0143` where shapes do not fit.
+/// Windows and groups of a convolution. Errors: `E0153` where shapes do not fit.
 pub(crate) fn conv_window(node: &Node, x: &[usize], w: &[usize]) -> Result<(Window, usize), Diagnostic> {
     let groups = usize::try_from(node.int("group", 1)?).unwrap_or(0);
     let fits = x.len() == w.len()
@@ -279,16 +279,16 @@ pub(crate) fn conv_window(node: &Node, x: &[usize], w: &[usize]) -> Result<(Wind
         && w[1].checked_mul(groups) == Some(x[1]);
     if !fits {
         let message = format!("convolves shape {x:?} with weights {w:?}");
-        return Err(node.wrong("E0143", message, "correct the shapes, and export again"));
+        return Err(node.wrong("E0153", message, "correct the shapes, and export again"));
     }
     let window = Window::of(node, x, &w[2..])?;
     if window.count().saturating_mul(w.iter().product()) > 1 << 28 {
-        return Err(node.wrong("E0143", "has more than 2^28 products", "use a smaller map"));
+        return Err(node.wrong("E0153", "has more than 2^28 products", "use a smaller map"));
     }
     Ok((window, groups))
 }
 
-/// Windows of a pooling. Errors: `E0143`.
+/// Windows of a pooling. Errors: `E0153`.
 pub(crate) fn pool_window(node: &Node, x: &[usize]) -> Result<Window, Diagnostic> {
     if node.op.starts_with("Global") {
         return Window::of(node, x, x.get(2..).unwrap_or(&[]));
@@ -296,7 +296,7 @@ pub(crate) fn pool_window(node: &Node, x: &[usize]) -> Result<Window, Diagnostic
     let kernel = node.ints("kernel_shape")?.unwrap_or_default();
     let kernel: Option<Vec<usize>> =
         kernel.iter().map(|k| usize::try_from(*k).ok().filter(|k| *k < 1 << 20)).collect();
-    let kernel = kernel.ok_or_else(|| node.wrong("E0143", "has a negative window", "correct it"))?;
+    let kernel = kernel.ok_or_else(|| node.wrong("E0153", "has a negative window", "correct it"))?;
     Window::of(node, x, &kernel)
 }
 
@@ -319,13 +319,13 @@ fn pool(node: &Node, x: &Array) -> Result<Array, Diagnostic> {
     Ok(Array::new(&[&[1, x.shape[1]], &window.output[..]].concat(), data, x.dtype))
 }
 
-/// Factor and offset of each channel, rounded as a framework rounds them. Errors: `E0143`.
+/// Factor and offset of each channel, rounded as a framework rounds them. Errors: `E0153`.
 pub(crate) fn batch_norm(
     node: &Node,
     constants: &[Option<&Array>],
 ) -> Result<(Vec<f64>, Vec<f64>), Diagnostic> {
     let misfit =
-        || node.wrong("E0143", "has no constant scale, offset, mean and variance", "export for inference");
+        || node.wrong("E0153", "has no constant scale, offset, mean and variance", "export for inference");
     let list: Vec<&Array> = constants.iter().copied().flatten().collect();
     let [scale, offset, mean, variance] = list[..] else { return Err(misfit()) };
     let n = scale.len();
@@ -337,7 +337,7 @@ pub(crate) fn batch_norm(
     let factors: Vec<f64> = (0..n).map(factor).collect();
     let offsets = (0..n).map(|c| single(offset.data[c] - single(mean.data[c] * factors[c]))).collect();
     if factors.iter().any(|f| !f.is_finite()) {
-        return Err(node.wrong("E0143", "has a variance below zero", "export for inference"));
+        return Err(node.wrong("E0153", "has a variance below zero", "export for inference"));
     }
     Ok((factors, offsets))
 }
@@ -346,7 +346,7 @@ fn channels(node: &Node, x: &Array, factor: &[f64], offset: &[f64]) -> Result<Ar
     let n = x.shape.get(1).copied().unwrap_or(0);
     if n != factor.len() {
         let message = format!("has {} channels for shape {:?}", factor.len(), x.shape);
-        return Err(node.wrong("E0143", message, "correct the shapes, and export again"));
+        return Err(node.wrong("E0153", message, "correct the shapes, and export again"));
     }
     let area: usize = x.shape[2..].iter().product();
     let each = |(at, v): (usize, &f64)| {

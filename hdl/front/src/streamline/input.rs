@@ -16,21 +16,21 @@ const MAX_ELEMENTS: usize = 1 << 20;
 
 /// Extents of the only input, with a batch of one.
 ///
-/// Errors: `E0141` for several inputs, `E0143` for a shape that is not known.
+/// Errors: `E0151` for several inputs, `E0153` for a shape that is not known.
 pub(crate) fn shape(graph: &Graph) -> Result<Vec<usize>, Diagnostic> {
     let [port] = &graph.inputs[..] else {
         let names: Vec<String> = graph.inputs.iter().take(8).map(|p| quote(&p.name)).collect();
         let message =
             format!("has {} inputs that are no constants: {}", graph.inputs.len(), names.join(", "));
         return Err(Diagnostic::new(
-            "E0141",
+            "E0151",
             message,
             "give the model one input, and its weights as constants",
         ));
     };
     let wrong = |what: &str| {
         let help = "export with fixed extents: `[1, channels, height, width]` or `[1, elements]`";
-        Diagnostic::new("E0143", format!("input {} {what}", quote(&port.name)), help)
+        Diagnostic::new("E0153", format!("input {} {what}", quote(&port.name)), help)
     };
     let list = port.shape.as_ref().filter(|s| !s.is_empty()).ok_or_else(|| wrong("has no shape"))?;
     let mut shape = vec![1];

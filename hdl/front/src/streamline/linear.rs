@@ -31,7 +31,7 @@ impl Walk<'_> {
         let weights =
             if node.op == "MatMulInteger" { self.centred_weights(node, &w, 3)? } else { weights(node, &w)? };
         if node.int("transA", 0)? != 0 {
-            return Err(node.wrong("E0146", "transposes its samples", "use `transA` 0"));
+            return Err(node.wrong("E0156", "transposes its samples", "use `transA` 0"));
         }
         let y = self.product(node, &x, &weights, &w.array)?;
         if node.op != "Gemm" {
@@ -44,7 +44,7 @@ impl Walk<'_> {
         }
         let c = self.constant(node, 2)?;
         if broadcast(&c.array.shape, &y.shape).as_ref() != Some(&y.shape) {
-            return Err(node.wrong("E0143", "adds another shape than it makes", "correct the shapes"));
+            return Err(node.wrong("E0153", "adds another shape than it makes", "correct the shapes"));
         }
         let added =
             spread(&c.array.data, &c.array.shape, &y.shape).iter().map(|v| single(v * beta)).collect();
@@ -63,7 +63,7 @@ impl Walk<'_> {
         if x.len() != inputs || x.shape.last() != Some(&inputs) {
             let message = format!("multiplies shapes {:?} and {:?}", x.shape, array.shape);
             let help = "one sample must be one row; flatten it";
-            return Err(node.wrong("E0143", message, help));
+            return Err(node.wrong("E0153", message, help));
         }
         let integers: Vec<i64> = places.iter().map(|p| w.integers[*p]).collect();
         let scale: Vec<f64> = places.iter().map(|p| pick(&w.scale, *p)).collect();
@@ -119,14 +119,14 @@ impl Walk<'_> {
             Some((window, _)) => [&window.output[..], &[outputs]].concat(),
         };
         if stream_shape.iter().product::<usize>() > 1 << 20 {
-            return Err(node.wrong("E0146", "makes more than 2^20 elements", "use a smaller map"));
+            return Err(node.wrong("E0156", "makes more than 2^20 elements", "use a smaller map"));
         }
         let mut layer = Layer::plain(&node.name, "", &[x.layer], stream_shape, (0, 0));
         layer.frac = before.saturating_add(linear.frac);
         layer.linear = Some(linear);
         if !fits(layer.whole_range()) {
             return Err(node.wrong(
-                "E0146",
+                "E0156",
                 "makes sums of more than 48 bits",
                 "use narrower weights or inputs",
             ));
@@ -163,7 +163,7 @@ impl Walk<'_> {
         let channels = y.shape[1];
         if bias.array.len() != channels {
             return Err(node.wrong(
-                "E0143",
+                "E0153",
                 "has a bias of another length than its channels",
                 "correct the shapes",
             ));
@@ -204,7 +204,7 @@ impl Walk<'_> {
             let message =
                 "pads with zeros what was moved away from zero, or by different amounts within a channel";
             return Err(node.wrong(
-                "E0146",
+                "E0156",
                 message,
                 "pad before the offset, or fold the offset into the weights",
             ));
@@ -293,24 +293,24 @@ impl Walk<'_> {
     }
 }
 
-/// What an integer of `x` stands for, all alike. Errors: `E0146`.
+/// What an integer of `x` stands for, all alike. Errors: `E0156`.
 fn unit_of(node: &Node, x: &Stream) -> Result<f64, Diagnostic> {
     let first = pick(&x.scale, 0);
     if x.scale.iter().all(|s| s.to_bits() == first.to_bits()) {
         return Ok(first);
     }
     let message = "reads elements that have a scale each";
-    Err(node.wrong("E0146", message, "quantize what it reads with one scale for the tensor"))
+    Err(node.wrong("E0156", message, "quantize what it reads with one scale for the tensor"))
 }
 
-/// What an integer of a row stands for. Errors: `E0146` where they differ within it.
+/// What an integer of a row stands for. Errors: `E0156` where they differ within it.
 fn row_scale(node: &Node, row: &[f64]) -> Result<f64, Diagnostic> {
     if row.iter().all(|s| s.to_bits() == row[0].to_bits()) {
         return Ok(row[0]);
     }
     let message = "has weights whose scale differs within an output";
     Err(node.wrong(
-        "E0146",
+        "E0156",
         message,
         "quantize weights with one scale for the tensor, or one for each output",
     ))
@@ -327,7 +327,7 @@ fn settle(linear: &mut Linear, scales: &[f64], offsets: &mut [f64]) {
     }
 }
 
-/// Integers of constant weights. Errors: `E0145` where they were not quantized.
+/// Integers of constant weights. Errors: `E0155` where they were not quantized.
 fn weights(node: &Node, w: &Const) -> Result<Weights, Diagnostic> {
     let whole = |list: &[f64]| list.iter().all(|v| v.fract().abs() <= 0.0 && v.abs() <= MAX_WEIGHT);
     let own;
@@ -339,11 +339,11 @@ fn weights(node: &Node, w: &Const) -> Result<Weights, Diagnostic> {
         }
         None => {
             let help = "quantize the model in training, or give samples with `--calibrate`";
-            return Err(node.wrong("E0145", "has weights that were not quantized", help));
+            return Err(node.wrong("E0155", "has weights that were not quantized", help));
         }
     };
     if !whole(&grid.integers) {
-        return Err(node.wrong("E0146", "has weights of more than 32 bits", "use fewer bits"));
+        return Err(node.wrong("E0156", "has weights of more than 32 bits", "use fewer bits"));
     }
     let integers = grid.integers.iter().map(|v| *v as i64).collect();
     Ok(Weights { shape: w.array.shape.clone(), integers, scale: grid.scale.clone() })

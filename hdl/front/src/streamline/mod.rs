@@ -124,7 +124,7 @@ pub struct OnnxImported {
 
 /// Imports the ONNX model in `path`.
 ///
-/// Errors: `E0101` and `E0140` to `E0144` for the file, `E0145` where a model in real numbers comes without samples, `E0146`
+/// Errors: `E0101` and `E0150` to `E0154` for the file, `E0155` where a model in real numbers comes without samples, `E0156`
 /// for what no network of integers is exactly, `E0133` for samples that do not fit.
 pub fn import_onnx(
     path: &Path,

@@ -37,7 +37,7 @@ impl Walk<'_> {
             Some(z) => z.array.data[at % z.array.len().max(1)],
         };
         if zero.as_ref().is_some_and(|z| z.array.is_empty() || w.array.is_empty()) {
-            return Err(node.wrong("E0143", "has a zero point without elements", "export the model again"));
+            return Err(node.wrong("E0153", "has a zero point without elements", "export the model again"));
         }
         let integers = w.array.data.iter().enumerate().map(|(at, v)| (v - zeros(at)) as i64).collect();
         Ok(Weights { shape: w.array.shape.clone(), integers, scale: vec![1.0] })
@@ -77,7 +77,7 @@ impl Walk<'_> {
         {
             if bias.array.len() != channels {
                 return Err(node.wrong(
-                    "E0143",
+                    "E0153",
                     "has a bias of another length than its channels",
                     "correct the shapes",
                 ));
@@ -88,7 +88,7 @@ impl Walk<'_> {
         let count = sw.array.len();
         if count != 1 && count != channels || first(&sx) <= 0.0 || first(&sy) <= 0.0 {
             return Err(node.wrong(
-                "E0143",
+                "E0153",
                 "has scales that do not fit",
                 "use one scale, or one for each channel",
             ));
@@ -101,10 +101,10 @@ impl Walk<'_> {
         let factors = (0..y.len()).map(|at| factor(at / each)).collect();
         y.steps.push(Step::Mul(shortened(factors)));
         let ends = z.array.dtype.ends().ok_or_else(|| {
-            node.wrong("E0143", "quantizes to a type that is not read", "use int8 or uint8")
+            node.wrong("E0153", "quantizes to a type that is not read", "use int8 or uint8")
         })?;
         if first(&z).abs() > 1e12 {
-            return Err(node.wrong("E0143", "has a zero point beyond its type", "use one of its type"));
+            return Err(node.wrong("E0153", "has a zero point beyond its type", "use one of its type"));
         }
         let quantizer = Quantizer::of_integers(first(&z), z.array.dtype, ends);
         self.round(&format!("{}.quant", node.name), node, &y, &quantizer, true)

@@ -27,7 +27,7 @@ impl Walk<'_> {
         let x = match self.value(&node, 0)? {
             Value::Stream(x) => x,
             Value::Const(_) => {
-                return Err(node.wrong("E0146", "is a constant", "name outputs that depend on the input"));
+                return Err(node.wrong("E0156", "is a constant", "name outputs that depend on the input"));
             }
         };
         let mut x = (*x).clone();
@@ -67,7 +67,7 @@ impl Walk<'_> {
         if x.scale.len() == 1 {
             if x.scale[0] < 0.0 && !self.turn(&mut x, 0, 1) {
                 return Err(node.wrong(
-                    "E0146",
+                    "E0156",
                     "falls where its integers rise",
                     "leave the last factor out",
                 ));
@@ -78,7 +78,7 @@ impl Walk<'_> {
             let column = x.from[at] % columns;
             if x.scale[at] < 0.0 && !self.turn(&mut x, column, columns) {
                 return Err(node.wrong(
-                    "E0146",
+                    "E0156",
                     "falls where its integers rise",
                     "leave the last factor out",
                 ));
@@ -115,7 +115,7 @@ impl Walk<'_> {
         let (lo, hi) = layer.whole_range();
         if !fits((zero, zero)) || !fits((lo, hi)) || !(lo..=hi).contains(&0) {
             return Err(node.wrong(
-                "E0146",
+                "E0156",
                 "leaves with a zero point that no format holds",
                 "use 8 or 16 bits",
             ));
@@ -137,7 +137,7 @@ impl Walk<'_> {
             first[x.from[at] % columns] = at;
         }
         if (0..x.len()).any(|at| !x.alike(at, first[x.from[at] % columns])) {
-            return Err(node.wrong("E0146", "has a scale for each element", "use one for each channel"));
+            return Err(node.wrong("E0156", "has a scale for each element", "use one for each channel"));
         }
         let name = format!("{}.aligned", node.name);
         let one = shortened(x.scale.clone());
@@ -176,7 +176,7 @@ impl Walk<'_> {
         }
         let format = QType::holding(lo.into(), hi.into(), 0);
         if format.bits > QType::MAX_BITS {
-            return Err(node.wrong("E0146", "needs more than 48 bits", "use narrower weights or inputs"));
+            return Err(node.wrong("E0156", "needs more than 48 bits", "use narrower weights or inputs"));
         }
         let new = Layer::plain(
             &name,

@@ -22,7 +22,7 @@ impl Walk<'_> {
         let channels = x.shape[1];
         let help = "pool behind the next quantization";
         if window.dilation.iter().any(|d| *d != 1) {
-            return Err(node.wrong("E0146", "pools with a dilation", "use windows without gaps"));
+            return Err(node.wrong("E0156", "pools with a dilation", "use windows without gaps"));
         }
         let rises = |s: &Stream, at: usize| {
             s.affine(at, true).is_some_and(|l| l.0 > 0.0)
@@ -38,14 +38,14 @@ impl Walk<'_> {
             let groups = if x.uniform() { 1 } else { channels };
             for c in 0..groups {
                 if !rises(&turned, c * area) && (!fits || !self.turn(&mut turned, c, groups)) {
-                    return Err(node.wrong("E0146", "pools what falls where its integers rise", help));
+                    return Err(node.wrong("E0156", "pools what falls where its integers rise", help));
                 }
             }
             x = Rc::new(turned);
         }
         if !x.monotone() || !alike {
             return Err(node.wrong(
-                "E0146",
+                "E0156",
                 "pools elements that differ within a channel, or a function that falls",
                 help,
             ));
@@ -101,7 +101,7 @@ impl Walk<'_> {
             window.padding.iter().flatten().all(|p| *p == 0) && window.dilation.iter().all(|d| *d == 1);
         if !plain || !alike {
             return Err(node.wrong(
-                "E0146",
+                "E0156",
                 "averages over padding or over gaps",
                 "use windows without padding",
             ));
@@ -111,7 +111,7 @@ impl Walk<'_> {
         let range = self.net.layers[x.layer].whole_range();
         let n = i64::try_from(count).unwrap_or(i64::MAX);
         if !fits((range.0.saturating_mul(n), range.1.saturating_mul(n))) {
-            return Err(node.wrong("E0146", "makes sums of more than 46 bits", "use smaller windows"));
+            return Err(node.wrong("E0156", "makes sums of more than 46 bits", "use smaller windows"));
         }
         let mut layer = Layer::plain(
             &node.name,
@@ -139,7 +139,7 @@ impl Walk<'_> {
         let lie = self.net.layers[a.layer].shape == self.net.layers[b.layer].shape && a.from == b.from;
         if !uniform || !lie {
             let message = "adds tensors that lie differently, or have a scale for each channel";
-            return Err(node.wrong("E0146", message, "quantize both with one scale for the tensor"));
+            return Err(node.wrong("E0156", message, "quantize both with one scale for the tensor"));
         }
         // Two powers of two that the formats show are brought together by the block itself.
         let frac_of = |w: &Self, l: usize| w.net.layers[l].frac;
@@ -151,13 +151,13 @@ impl Walk<'_> {
             let times = pick(&coarse.scale, 0) / unit;
             if unit <= 0.0 || (times - times.round()).abs() > 0.0 || times > 1e6 {
                 let message = format!("adds numbers in units of {sa} and of {sb}");
-                return Err(node.wrong("E0146", message, "quantize both with the same scale"));
+                return Err(node.wrong("E0156", message, "quantize both with the same scale"));
             }
             let (k, frac) = (times as i64, frac_of(self, fine.layer));
             let layer = &self.net.layers[coarse.layer];
             let (lo, hi) = layer.whole_range();
             if !fits((lo.saturating_mul(k), hi.saturating_mul(k))) {
-                return Err(node.wrong("E0146", "makes sums of more than 46 bits", "use narrower inputs"));
+                return Err(node.wrong("E0156", "makes sums of more than 46 bits", "use narrower inputs"));
             }
             let name = format!("{}.unit", node.name);
             let format = nervure_core::QType::holding(
@@ -182,7 +182,7 @@ impl Walk<'_> {
         };
         let (ra, rb) = (up(la), up(lb));
         if !fits(ra) || !fits(rb) {
-            return Err(node.wrong("E0146", "makes sums of more than 46 bits", "use narrower inputs"));
+            return Err(node.wrong("E0156", "makes sums of more than 46 bits", "use narrower inputs"));
         }
         let mut layer = Layer::plain(
             &node.name,
@@ -210,7 +210,7 @@ impl Walk<'_> {
         let (sy, zy) = (number(self, 6)?, self.constant(node, 7)?);
         let ends = zy.array.dtype.ends();
         let ends = ends.ok_or_else(|| {
-            node.wrong("E0143", "quantizes to a type that is not read", "use int8 or uint8")
+            node.wrong("E0153", "quantizes to a type that is not read", "use int8 or uint8")
         })?;
         let quantizer = Quantizer::of_integers(number(self, 7)?, zy.array.dtype, ends);
         let mut sides = Vec::new();
@@ -226,7 +226,7 @@ impl Walk<'_> {
                 && (bits.min(), bits.max()) == (lo, hi);
             if !plain || s <= 0.0 || sy <= 0.0 {
                 return Err(node.wrong(
-                    "E0146",
+                    "E0156",
                     "adds what is no integer of at most 12 bits",
                     "quantize both sides",
                 ));
@@ -252,13 +252,13 @@ impl Walk<'_> {
                 let (lo, hi) = quantizer.levels().unwrap_or((i64::MIN, i64::MAX));
                 if got.clamp(lo, hi) != want {
                     let message = "is no integer operation for some pair of integers";
-                    return Err(node.wrong("E0146", message, "use one scale for both sides"));
+                    return Err(node.wrong("E0156", message, "use one scale for both sides"));
                 }
             }
         }
         if a.from != b.from || self.net.layers[a.layer].shape != self.net.layers[b.layer].shape {
             return Err(node.wrong(
-                "E0146",
+                "E0156",
                 "adds tensors that lie differently",
                 "give both the same layout",
             ));

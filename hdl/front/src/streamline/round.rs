@@ -30,7 +30,7 @@ impl Walk<'_> {
     /// What `quantizer` makes of `x`, as a layer where it does anything. `runtime` says that the factor is one that a runtime
     /// rounds by itself.
     ///
-    /// Errors: `E0146` where no operation is exactly that.
+    /// Errors: `E0156` where no operation is exactly that.
     pub(crate) fn round(
         &mut self,
         name: &str,
@@ -78,12 +78,12 @@ impl Walk<'_> {
         let layer = &self.net.layers[x.layer];
         let levels = quantizer.levels().unwrap_or_else(|| reached(&x, quantizer, &groups, layer));
         if !fits(levels) || !fits(layer.whole_range()) {
-            return Err(node.wrong("E0146", "reaches more than 2^46", "use narrower weights or inputs"));
+            return Err(node.wrong("E0156", "reaches more than 2^46", "use narrower weights or inputs"));
         }
         let count = (levels.1 - levels.0) as usize;
         if count.saturating_mul(groups.len()) > MAX_THRESHOLDS {
             let message = format!("has {count} levels for each of {} columns", groups.len());
-            return Err(node.wrong("E0146", message, "use fewer bits, or one scale for the tensor"));
+            return Err(node.wrong("E0156", message, "use fewer bits, or one scale for the tensor"));
         }
         let column = |(c, at): (usize, &usize)| {
             let (lo, hi) = if groups.len() == 1 { layer.whole_range() } else { layer.range_of(c) };
@@ -250,14 +250,14 @@ impl Walk<'_> {
             );
             let help =
                 "use one scale for the tensor, fewer bits, or an operator that never falls, such as Relu";
-            return Err(node.wrong("E0146", message, help));
+            return Err(node.wrong("E0156", message, help));
         }
         let entries: Vec<i64> = (lo..=hi).map(|n| quantizer.level(0, x.real(0, n))).collect();
         let range = entries.iter().fold((i64::MAX, i64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
         let frac = fraction(quantizer.scale[0]).filter(|_| quantizer.plain()).unwrap_or(0);
         let levels = quantizer.levels().unwrap_or(range);
         if !fits(levels) {
-            return Err(node.wrong("E0146", "reaches more than 2^46", "use narrower inputs"));
+            return Err(node.wrong("E0156", "reaches more than 2^46", "use narrower inputs"));
         }
         let output = QType::holding(levels.0.into(), levels.1.into(), frac);
         diag::in_range("levels", output.bits.into(), 1..49)?;

@@ -34,7 +34,7 @@ impl Mode {
             _ => {
                 let message = format!("has rounding mode {}", quote(text));
                 let help = "use ROUND, HALF_UP, HALF_DOWN, CEIL, FLOOR, UP or DOWN";
-                return Err(node.wrong("E0143", message, help));
+                return Err(node.wrong("E0153", message, help));
             }
         })
     }
@@ -95,21 +95,21 @@ fn parameter(node: &Node, shape: &[usize], array: &Array, what: &str) -> Result<
         return Ok(spread(&array.data, &own, shape));
     }
     let message = format!("has a {what} of shape {:?} for shape {shape:?}", array.shape);
-    Err(node.wrong("E0143", message, "use one for all, or one for each channel"))
+    Err(node.wrong("E0153", message, "use one for all, or one for each channel"))
 }
 
 impl Quantizer {
-    /// What `node` does to a tensor of shape `shape`; `constants` are its other inputs. Errors: `E0143`.
+    /// What `node` does to a tensor of shape `shape`; `constants` are its other inputs. Errors: `E0153`.
     pub(crate) fn new(
         node: &Node,
         shape: &[usize],
         constants: &[&Array],
         _opset: i64,
     ) -> Result<Self, Diagnostic> {
-        let missing = || node.wrong("E0143", "has no constant scale", "use constants");
+        let missing = || node.wrong("E0153", "has no constant scale", "use constants");
         let scale = parameter(node, shape, constants.first().ok_or_else(missing)?, "scale")?;
         if scale.iter().any(|s| *s <= 0.0) {
-            return Err(node.wrong("E0143", "has a scale that is not above 0", "correct the scale"));
+            return Err(node.wrong("E0153", "has a scale that is not above 0", "correct the scale"));
         }
         let mut q = Self {
             divide: scale.clone(),
@@ -132,7 +132,7 @@ impl Quantizer {
                 q.zero = q.zero_point(node, constants.get(1).copied())?;
                 let ends = dtype.ends().filter(|_| dtype.is_integer());
                 let ends = ends.ok_or_else(|| {
-                    node.wrong("E0143", "quantizes to a type that is not read", "use int8 or uint8")
+                    node.wrong("E0153", "quantizes to a type that is not read", "use int8 or uint8")
                 })?;
                 q.ends = Some((ends.0 as f64, ends.1 as f64));
                 if node.op == "QuantizeLinear" {
@@ -149,7 +149,7 @@ impl Quantizer {
         let bits = |n: usize| match constants.get(n).map(|a| &a.data[..]) {
             Some([b]) if (1.0..=32.0).contains(b) && b.fract().abs() <= 0.0 => Ok(*b as i32),
             _ => Err(node.wrong(
-                "E0143",
+                "E0153",
                 "has no constant bit width from 1 to 32",
                 "use one width for the tensor",
             )),
@@ -184,7 +184,7 @@ impl Quantizer {
         }
         if self.zero.fract().abs() > 0.0 {
             if self.scale.len() > 1 {
-                return Err(node.wrong("E0143", "has a fraction as zero point", "use an integer"));
+                return Err(node.wrong("E0153", "has a fraction as zero point", "use an integer"));
             }
             self.offset = -self.zero * self.scale[0];
         }
@@ -196,14 +196,14 @@ impl Quantizer {
         let first = zero.data.first().copied().unwrap_or(0.0);
         if zero.data.iter().any(|z| (z - first).abs() > 0.0) {
             return Err(node.wrong(
-                "E0143",
+                "E0153",
                 "has zero points that differ",
                 "use one zero point for the tensor",
             ));
         }
         if first.abs() > 1e12 {
             return Err(node.wrong(
-                "E0143",
+                "E0153",
                 format!("has a zero point of {first:e}"),
                 "use one within the bit width",
             ));

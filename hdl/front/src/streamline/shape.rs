@@ -38,13 +38,13 @@ pub(crate) fn axis(node: &Node, axis: i64, rank: usize) -> Result<usize, Diagnos
     let place = if axis < 0 { axis + rank as i64 } else { axis };
     usize::try_from(place).ok().filter(|a| *a < rank).ok_or_else(|| {
         let message = format!("names axis {axis} of a tensor of {rank}");
-        node.wrong("E0143", message, "correct the axis, and export again")
+        node.wrong("E0153", message, "correct the axis, and export again")
     })
 }
 
 /// What `node` does to a tensor of shape `shape`; `constants` are its other inputs.
 ///
-/// Errors: `E0143` where they do not fit.
+/// Errors: `E0153` where they do not fit.
 pub(crate) fn moved(node: &Node, shape: &[usize], constants: &[Option<&Array>]) -> Result<Moved, Diagnostic> {
     let stay = |shape: Vec<usize>| Moved { from: (0..count(&shape)).collect(), shape };
     let list = |n: usize, name: &str| -> Result<Option<Vec<i64>>, Diagnostic> {
@@ -53,7 +53,7 @@ pub(crate) fn moved(node: &Node, shape: &[usize], constants: &[Option<&Array>]) 
             None => node.ints(name),
         }
     };
-    let misfit = |what: String| node.wrong("E0143", what, "correct the shapes, and export again");
+    let misfit = |what: String| node.wrong("E0153", what, "correct the shapes, and export again");
     match node.op.as_str() {
         "Identity" | "Dropout" => Ok(stay(shape.to_vec())),
         "Reshape" => {
@@ -141,7 +141,7 @@ pub(crate) fn moved(node: &Node, shape: &[usize], constants: &[Option<&Array>]) 
 }
 
 fn gather(node: &Node, shape: &[usize], constants: &[Option<&Array>]) -> Result<Moved, Diagnostic> {
-    let misfit = |what: &str| node.wrong("E0143", what, "correct the indices, and export again");
+    let misfit = |what: &str| node.wrong("E0153", what, "correct the indices, and export again");
     let indices = constants.first().copied().flatten().ok_or_else(|| misfit("has no constant indices"))?;
     let at = axis(node, node.int("axis", 0)?, shape.len())?;
     let extent = shape[at] as i64;
@@ -166,7 +166,7 @@ fn gather(node: &Node, shape: &[usize], constants: &[Option<&Array>]) -> Result<
 
 /// With steps of one, as exports have it.
 fn slice(node: &Node, shape: &[usize], constants: &[Option<&Array>]) -> Result<Moved, Diagnostic> {
-    let misfit = |what: &str| node.wrong("E0143", what, "use constant starts and ends, and steps of 1");
+    let misfit = |what: &str| node.wrong("E0153", what, "use constant starts and ends, and steps of 1");
     let list = |n: usize, name: &str| -> Result<Option<Vec<i64>>, Diagnostic> {
         match constants.get(n).copied().flatten() {
             Some(array) => Ok(Some(array.data.iter().map(|v| *v as i64).collect())),

@@ -119,7 +119,7 @@ impl<'a> Walk<'a> {
     pub(crate) fn value(&self, node: &Node, n: usize) -> Result<Value, Diagnostic> {
         let missing = || {
             let message = format!("has no input {n}, or reads an output that is not made here");
-            node.wrong("E0143", message, "export the model again")
+            node.wrong("E0153", message, "export the model again")
         };
         node.input(n).and_then(|name| self.values.get(name)).cloned().ok_or_else(missing)
     }
@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
             Value::Const(c) => Ok(c),
             Value::Stream(_) => {
                 let message = format!("has an input {n} that is no constant");
-                Err(node.wrong("E0146", message, "use constant weights and parameters"))
+                Err(node.wrong("E0156", message, "use constant weights and parameters"))
             }
         }
     }
@@ -141,7 +141,7 @@ impl<'a> Walk<'a> {
             Value::Stream(s) => Ok(s),
             Value::Const(_) => {
                 let message = format!("has a constant as input {n}");
-                Err(node.wrong("E0146", message, "put the constant on the other side"))
+                Err(node.wrong("E0156", message, "put the constant on the other side"))
             }
         }
     }
@@ -183,7 +183,7 @@ impl<'a> Walk<'a> {
                 let to = Dtype::from_number(node.int("to", 1)? as i32).unwrap_or(Dtype::Float);
                 if to.is_integer() && !x.dtype.is_integer() {
                     return Err(node.wrong(
-                        "E0146",
+                        "E0156",
                         "cuts off a fraction",
                         "use `Quant` or `QuantizeLinear`",
                     ));
@@ -207,7 +207,7 @@ impl<'a> Walk<'a> {
                 let x = self.stream(node, 0)?;
                 let list: Option<Vec<&Array>> = constants[1..].iter().copied().collect();
                 let list =
-                    list.ok_or_else(|| node.wrong("E0146", "has a scale that is no constant", HELP))?;
+                    list.ok_or_else(|| node.wrong("E0156", "has a scale that is no constant", HELP))?;
                 let quantizer = Quantizer::new(node, &x.shape, &list, self.graph.opset)?;
                 self.round(&node.name, node, &x, &quantizer, false)?
             }
@@ -301,7 +301,7 @@ impl<'a> Walk<'a> {
             }
             _ => {
                 return Err(node.wrong(
-                    "E0146",
+                    "E0156",
                     "combines two tensors that are no constants",
                     "only `Add` can",
                 ));
@@ -311,7 +311,7 @@ impl<'a> Walk<'a> {
         let Some(shape) = shape else {
             let message = format!("combines shapes {:?} and {:?}", x.shape, c.array.shape);
             return Err(node.wrong(
-                "E0143",
+                "E0153",
                 message,
                 "use one constant for all elements, or one for each channel",
             ));
@@ -336,7 +336,7 @@ impl<'a> Walk<'a> {
                 let odd = (power.rem_euclid(2.0) - 1.0).abs() <= 0.0;
                 y.steps.push(function(op, Rc::new(move |v: f64| v.powf(power)), odd, false, false));
             }
-            _ => return Err(node.wrong("E0146", "is no function of one element that is known", HELP)),
+            _ => return Err(node.wrong("E0156", "is no function of one element that is known", HELP)),
         }
         Ok(y)
     }
@@ -347,7 +347,7 @@ impl<'a> Walk<'a> {
         let n = x.shape.get(1).copied().unwrap_or(0);
         if n != factor.len() {
             let message = format!("has {} channels for shape {:?}", factor.len(), x.shape);
-            return Err(node.wrong("E0143", message, "correct the shapes, and export again"));
+            return Err(node.wrong("E0153", message, "correct the shapes, and export again"));
         }
         let area: usize = x.shape[2..].iter().product();
         let each = |list: &[f64]| shortened((0..x.len()).map(|at| list[at / area % n]).collect());

@@ -22,13 +22,13 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The windows of `node` over an input of shape `[batch, channels, ...]`. Errors: `E0143`.
+    /// The windows of `node` over an input of shape `[batch, channels, ...]`. Errors: `E0153`.
     pub(crate) fn of(node: &Node, shape: &[usize], kernel: &[usize]) -> Result<Self, Diagnostic> {
         let axes = kernel.len();
         if !(1..=2).contains(&axes) || shape.len() != axes + 2 {
             let message = format!("has a window of {axes} axes over a tensor of shape {shape:?}");
             return Err(node.wrong(
-                "E0143",
+                "E0153",
                 message,
                 "use maps of one or two axes behind batch and channels",
             ));
@@ -39,12 +39,12 @@ impl Window {
                 return Ok(list.into_iter().map(|v| v as usize).collect::<Vec<usize>>());
             }
             let message = format!("has `{name}` that are not {count} integers from {least}");
-            Err(node.wrong("E0143", message, "correct the attribute, and export again"))
+            Err(node.wrong("E0153", message, "correct the attribute, and export again"))
         };
         let (stride, dilation) = (list("strides", axes, 1, 1)?, list("dilations", axes, 1, 1)?);
         let pads = list("pads", 2 * axes, 0, 0)?;
         if node.int("ceil_mode", 0)? != 0 {
-            return Err(node.wrong("E0143", "rounds the number of windows up", "use `ceil_mode` 0"));
+            return Err(node.wrong("E0153", "rounds the number of windows up", "use `ceil_mode` 0"));
         }
         let input = shape[2..].to_vec();
         let mut padding = Vec::new();
@@ -62,20 +62,20 @@ impl Window {
                 }
                 other => {
                     let message = format!("has `auto_pad` {}", crate::onnx::quote(other));
-                    return Err(node.wrong("E0143", message, "use NOTSET, VALID, SAME_UPPER or SAME_LOWER"));
+                    return Err(node.wrong("E0153", message, "use NOTSET, VALID, SAME_UPPER or SAME_LOWER"));
                 }
             };
             let whole = input[a] + pair[0] + pair[1];
             if kernel[a] == 0 || window > whole {
                 let message = format!("has a window of {window} over an extent of {whole}");
-                return Err(node.wrong("E0143", message, "use a smaller window"));
+                return Err(node.wrong("E0153", message, "use a smaller window"));
             }
             output.push((whole - window) / stride[a] + 1);
             padding.push(pair);
         }
         let windows = output.iter().try_fold(1usize, |n, o| n.checked_mul(*o)).filter(|n| *n <= 1 << 20);
         if windows.is_none() {
-            return Err(node.wrong("E0143", "has more than 2^20 windows", "use a smaller map"));
+            return Err(node.wrong("E0153", "has more than 2^20 windows", "use a smaller map"));
         }
         Ok(Self { input, kernel: kernel.to_vec(), stride, dilation, padding, output })
     }
