@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nervure_core::QType;
 use nervure_front::import::{Preset, Readout};
+use nervure_front::streamline::Engine;
 
 /// Generates verified Verilog from trained networks.
 ///
@@ -38,7 +39,7 @@ pub(crate) enum Verb {
     Verify(VerifyArgs),
     /// Synthesise a build directory with Yosys.
     Synth(SynthArgs),
-    /// Turn a trained model (NIR, lava-dl) into a network folder.
+    /// Turn a trained model (NIR, lava-dl, ONNX) into a network folder.
     Import(ImportArgs),
     /// Find neurons that are active all the time, and write masks that silence them.
     Mask(MaskArgs),
@@ -214,18 +215,18 @@ pub(crate) struct SynthArgs {
 /// `nervure import`.
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// A NIR graph (`.nir`) or a lava-dl network (`.net`).
+    /// A NIR graph (`.nir`), a lava-dl network (`.net`), or an ONNX model (`.onnx`).
     pub(crate) model: PathBuf,
-    /// The framework whose reading of the file counts: snntorch, norse, spyx, sinabs, loihi or slayer.
+    /// The framework whose reading of a spiking network counts: snntorch, norse, spyx, sinabs, loihi or slayer.
     #[arg(long, value_parser = |text: &str| text.parse::<Preset>())]
-    pub(crate) preset: Preset,
+    pub(crate) preset: Option<Preset>,
     /// Seconds in a time step.
     #[arg(long, default_value_t = 1e-4, value_name = "S", value_parser = seconds)]
     pub(crate) dt: f64,
     /// Replace an option of the preset, such as `reset=zero`; a wrong name lists them.
     #[arg(long, value_name = "OPTION=VALUE", value_parser = key_value)]
     pub(crate) with: Vec<(String, String)>,
-    /// Bits of a weight [default: as few as keep every spike of the calibration samples, 8 without such].
+    /// Bits of a weight, of ONNX also of an activation [default: as few as keep every spike of the calibration samples, 8 without such].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=24))]
     pub(crate) bits: Option<u32>,
     /// Samples to choose formats by, and to compare with real numbers on: `x`, and `label` where there is one.
@@ -234,7 +235,13 @@ pub(crate) struct ImportArgs {
     /// Format of the network's input [default: that of the calibration samples, else u1].
     #[arg(long, value_name = "FORMAT")]
     pub(crate) input: Option<QType>,
-    /// Neurons of a layer computed at once, at most.
+    /// What one integer of an ONNX model's input stands for [default: a unit of its format].
+    #[arg(long, value_name = "S")]
+    pub(crate) input_scale: Option<f64>,
+    /// How layers of an ONNX model are built [default: unrolled where that is small].
+    #[arg(long, value_enum)]
+    pub(crate) engine: Option<EngineArg>,
+    /// Neurons, or multipliers, of a layer at work at once, at most.
     #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) lanes: u32,
     /// What stands behind the last layer.
@@ -243,6 +250,24 @@ pub(crate) struct ImportArgs {
     /// Folder to make [default: the model's name].
     #[arg(short, long, value_name = "NET")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// How layers with weights are built.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum EngineArg {
+    /// All products at once: a sample a cycle.
+    Unrolled,
+    /// A few multipliers a layer.
+    Folded,
+}
+
+impl From<EngineArg> for Engine {
+    fn from(arg: EngineArg) -> Self {
+        match arg {
+            EngineArg::Unrolled => Self::Unrolled,
+            EngineArg::Folded => Self::Folded,
+        }
+    }
 }
 
 /// What stands behind the last layer of an imported network.

@@ -1,7 +1,8 @@
 //! The front door: files and Rust code become a [`Network`](nervure_core::Network).
 //!
-//! [`load()`] reads a network file with its weights, [`samples()`] reads inputs, [`plant()`] what is controlled, [`to_yaml`] prints a network back, and
-//! [`NetworkBuilder`] is the same way in from Rust; [`nir`] reads what other programs trained. Whatever is wrong with a
+//! [`load()`] reads a network file with its weights, [`samples()`] reads inputs, [`plant()`] what is controlled, [`to_yaml`]
+//! prints a network back, and [`NetworkBuilder`] is the same way in from Rust; [`nir`] and [`onnx`] read what other programs
+//! trained, [`mod@import`] and [`streamline`] make networks of it. Whatever is wrong with a
 //! file is one [`Diagnostic`](nervure_core::Diagnostic) with its place and remedy; no file makes this crate panic, hang,
 //! or reserve memory that the file does not fill.
 //!
@@ -17,6 +18,7 @@ mod load;
 mod locate;
 pub mod nir;
 mod npz;
+pub mod onnx;
 mod order;
 mod overrides;
 mod plant;
@@ -26,6 +28,7 @@ mod samples;
 mod schema;
 mod shape_of;
 mod source;
+pub mod streamline;
 mod suggest;
 #[cfg(test)]
 mod testing;

@@ -54,10 +54,16 @@ module example_requant (
     if (en) last_q <= s_axis_x_tlast;
   end
 
+  // Constants of each element.
+  wire [267:0] param = 268'h0323736000000000e8ca0fffb339059803fff8000fa697d100009e00c8000000000;
+
   example_requant_kernel lane_0 (
     .clk(clk),
     .en(en),
     .x(s_axis_x_tdata[13:0]),
+    .offset(param[36:0]),
+    .late_0(param[51:37]),
+    .late_1(param[66:52]),
     .y(result[7:0])
   );
 
@@ -65,6 +71,9 @@ module example_requant (
     .clk(clk),
     .en(en),
     .x(s_axis_x_tdata[27:14]),
+    .offset(param[103:67]),
+    .late_0(param[118:104]),
+    .late_1(param[133:119]),
     .y(result[15:8])
   );
 
@@ -72,6 +81,9 @@ module example_requant (
     .clk(clk),
     .en(en),
     .x(s_axis_x_tdata[41:28]),
+    .offset(param[170:134]),
+    .late_0(param[185:171]),
+    .late_1(param[200:186]),
     .y(result[23:16])
   );
 
@@ -79,6 +91,9 @@ module example_requant (
     .clk(clk),
     .en(en),
     .x(s_axis_x_tdata[55:42]),
+    .offset(param[237:201]),
+    .late_0(param[252:238]),
+    .late_1(param[267:253]),
     .y(result[31:24])
   );
 endmodule
@@ -95,24 +110,36 @@ module example_requant_kernel (
   input  wire clk,
   input  wire en,
   input  wire signed [13:0] x,
+  input  wire signed [36:0] offset,
+  input  wire signed [14:0] late_0,
+  input  wire signed [14:0] late_1,
   output wire signed [7:0] y
 );
-  wire signed [43:0] product = $signed({{30{x[13]}}, x}) * $signed(44'd590558003);
-  wire signed [8:0] rescaled = product[43:35] + {8'd0, product[34]};
-  wire signed [8:0] sum = rescaled - 9'd3;
-  wire signed [7:0] saturated = (~sum_q1[8] & (|sum_q1[7])) ? 8'd127 : (sum_q1[8] & ~(&sum_q1[7])) ? 8'h80 : sum_q1[7:0];
+  wire signed [44:0] product = $signed({{31{x[13]}}, x}) * $signed(45'd1181116006);
+  wire signed [44:0] sum = product + {{8{offset[36]}}, offset};
+  wire signed [8:0] rescaled = sum_q1[44:36] + {8'd0, sum_q1[35]};
+  wire flag = {x[13], x} == late_0;
+  wire signed [8:0] difference = rescaled - {8'd0, flag_q1};
+  wire flag_2 = {x[13], x} == late_1;
+  wire signed [8:0] difference_2 = difference - {8'd0, flag_2_q1};
+  wire signed [8:0] sum_2 = difference_2 - 9'd3;
+  wire signed [7:0] saturated = ($signed(sum_2) > $signed(9'd90)) ? 8'd90 : ($signed(sum_2) < $signed(9'h19c)) ? 8'h9c : sum_2[7:0];
 
-  reg signed [8:0] sum_q1;
+  reg signed [44:0] sum_q1;
+  reg flag_q1;
+  reg flag_2_q1;
 
   always @(posedge clk)
     if (en) begin
       sum_q1 <= sum;
+      flag_q1 <= flag;
+      flag_2_q1 <= flag_2;
     end
 
   assign y = saturated;
 
   // Bits that carry no information.
-  wire unused = &{1'b0, product[33:0]};
+  wire unused = &{1'b0, sum_q1[34:0]};
 endmodule
 
 `default_nettype wire

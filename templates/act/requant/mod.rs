@@ -2,12 +2,13 @@
 
 use nervure_core::block::{Area, Block, Body, Interface, Rng};
 use nervure_core::kernel::Builder;
-use nervure_core::num::{Multiplier, Overflow, Shift};
-use nervure_core::{Diagnostic, QType, Requant as Mode, Rounding, Schedule, Target, TensorType};
+use nervure_core::num::{Multiplier, Shift};
+use nervure_core::{Diagnostic, QType, Requant as Mode, Rounding, Schedule, Target, Tensor, TensorType};
 use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::shared::per_element::PerElement;
 use crate::shared::{area, divisor};
 
 /// See the README.
@@ -29,6 +30,15 @@ pub(crate) struct Params {
     /// Added after rounding, before clamping; an integer of the output's format.
     #[serde(default)]
     zero_point: i64,
+    /// Added to the product before the shift, in units of what is shifted; one value, or one per column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    offset: Option<PerElement>,
+    /// Smallest and largest result, both of the output's format; all of it unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    range: Option<[i64; 2]>,
+    /// Integers that come in whose result, before clamping, is one less: `[integers]`, or `[columns, integers]`, at most 8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    late: Option<Tensor>,
 }
 
 const fn one() -> usize {
@@ -38,20 +48,45 @@ const fn one() -> usize {
 /// A scale without common factors of two, and the shift it shares with the other columns.
 struct Scale {
     multipliers: Vec<i128>,
+    offsets: Vec<i128>,
     shift: u32,
 }
 
 impl Params {
+    fn offset(&self, column: usize) -> i64 {
+        self.offset.as_ref().map_or(0, |o| o.values()[column % o.values().len()])
+    }
+
+    /// Integers of a column whose result is one less.
+    fn late(&self, column: usize) -> &[i64] {
+        let Some(late) = &self.late else { return &[] };
+        let count = late.shape[late.shape.len() - 1];
+        &late.data[column % (late.data.len() / count) * count..][..count]
+    }
+
+    /// Smallest and largest result.
+    fn ends(&self) -> (i64, i64) {
+        self.range.map_or((self.output.min(), self.output.max()), |[lo, hi]| (lo, hi))
+    }
+
     /// Scales of all columns over one common shift: `m / 2^s = (m << (shift - s)) / 2^shift`, exactly.
     fn scale(&self) -> Scale {
-        let reduced: Vec<(i64, u32)> = (0..self.input.columns())
-            .map(|column| match self.mode.scale(column) {
-                (0, _) => (0, 0),
-                (m, s) => (m >> m.trailing_zeros().min(s), s - m.trailing_zeros().min(s)),
+        let reduced: Vec<(i64, i64, u32)> = (0..self.input.columns())
+            .map(|column| match (self.mode.scale(column), self.offset(column)) {
+                ((0, _), 0) => (0, 0, 0),
+                ((m, s), o) => {
+                    let zeros = (m | o).trailing_zeros().min(s);
+                    (m >> zeros, o >> zeros, s - zeros)
+                }
             })
             .collect();
-        let shift = reduced.iter().map(|(_, s)| *s).max().unwrap_or(0);
-        Scale { multipliers: reduced.iter().map(|(m, s)| i128::from(*m) << (shift - s)).collect(), shift }
+        let shift = reduced.iter().map(|(.., s)| *s).max().unwrap_or(0);
+        let up = |v: i64, s: u32| i128::from(v) << (shift - s);
+        Scale {
+            multipliers: reduced.iter().map(|(m, _, s)| up(*m, *s)).collect(),
+            offsets: reduced.iter().map(|(_, o, s)| up(*o, *s)).collect(),
+            shift,
+        }
     }
 
     fn fault(&self) -> Option<(&'static str, String, &'static str)> {
@@ -67,7 +102,41 @@ impl Params {
             let message = format!("`zero_point` is {z}, outside {q} ({} to {})", q.min(), q.max());
             return Some(("zero_point", message, "use an integer of the output's format"));
         }
+        if let Some(late) = &self.late {
+            let fits = match late.shape[..] {
+                [n] => (1..=8).contains(&n),
+                [rows, n] => rows == self.input.columns() && (1..=8).contains(&n),
+                _ => false,
+            };
+            if !fits {
+                let message = format!(
+                    "`late` has shape {:?}, expected [1 to 8] or [{}, 1 to 8]",
+                    late.shape,
+                    self.input.columns()
+                );
+                return Some(("late", message, "give the same integers to all columns, or one row for each"));
+            }
+            if let Some(v) = late.data.iter().find(|v| v.unsigned_abs() > 1 << 48) {
+                return Some(("late", format!("{v} is beyond 48 bits"), "leave out what never comes in"));
+            }
+        }
+        if let Some([lo, hi]) =
+            self.range.filter(|[lo, hi]| lo > hi || [lo, hi].iter().any(|v| !self.output.contains(**v)))
+        {
+            let q = self.output;
+            let message =
+                format!("`range` is {lo} to {hi}, expected a part of {q} ({} to {})", q.min(), q.max());
+            return Some(("range", message, "give the smaller end first, and take a format that holds both"));
+        }
         let scale = self.scale();
+        if let Some(o) = scale.offsets.iter().find(|o| o.unsigned_abs() >= 1 << 62) {
+            let message = format!("over one shift ({}) an offset is {o}, beyond 62 bits", scale.shift);
+            return Some((
+                "offset",
+                message,
+                "use a smaller offset, or bring the shifts of the columns closer together",
+            ));
+        }
         let largest = scale.multipliers.iter().max().copied().unwrap_or(0);
         if largest >= 1 << 48 {
             let message = format!("over one shift ({}) the largest multiplier is {largest}", scale.shift);
@@ -80,7 +149,8 @@ impl Params {
         for column in 0..self.input.columns() {
             let (m, s) = self.mode.scale(column);
             let x = if self.input.format.signed { self.input.format.min() } else { self.input.format.max() };
-            let extreme = self.mode.rounding().shift(i128::from(x) * i128::from(m), s);
+            let all = i128::from(x) * i128::from(m);
+            let extreme = self.mode.rounding().shift(all.abs() + i128::from(self.offset(column)).abs(), s);
             if extreme.unsigned_abs() >= 1 << 62 {
                 let message = format!("column {column} rescales {x} to {extreme}, beyond 62 bits");
                 return Some(("mode", message, "use a larger shift or a smaller multiplier"));
@@ -103,6 +173,9 @@ impl Block for Requant {
             output: QType { bits: 8, frac: 3, signed: true },
             mode: Mode::Shift(Shift { shift: 3, rounding: Rounding::TowardZero }),
             zero_point: 0,
+            offset: None,
+            range: None,
+            late: None,
         };
         let onnx = Params {
             input: TensorType::step(&[2, 4], QType::signed(16)),
@@ -115,6 +188,9 @@ impl Block for Requant {
                 },
             },
             zero_point: 7,
+            offset: None,
+            range: None,
+            late: None,
         };
         let tflite = Params {
             input: TensorType::frame(&[4], QType::signed(14)),
@@ -122,6 +198,9 @@ impl Block for Requant {
             output: QType::signed(8),
             mode: Mode::Tflite { tflite: Multiplier { multiplier: vec![1_181_116_006], shift: vec![36] } },
             zero_point: -3,
+            offset: Some(vec![0, -3_000_000_000, 55_000_000_000, 7].into()),
+            range: Some([-100, 90]),
+            late: Some(Tensor::new(&[4, 2], vec![100, 158, 0, -1, 8191, 9000, -9000, 401])),
         };
         let half_even = Params {
             input: TensorType::step(&[3], QType::unsigned(9)),
@@ -129,6 +208,9 @@ impl Block for Requant {
             output: QType::unsigned(6),
             mode: Mode::Shift(Shift { shift: 2, rounding: Rounding::HalfEven }),
             zero_point: 0,
+            offset: None,
+            range: None,
+            late: None,
         };
         vec![shift, onnx, tflite, half_even]
     }
@@ -153,16 +235,31 @@ impl Block for Requant {
             1 => Mode::Onnx { onnx: multiplier(if drop > 30 { 4 } else { 24 }, rng) },
             _ => Mode::Tflite { tflite: multiplier(if drop > 30 { 4 } else { 31 }, rng) },
         };
-        Some(Params {
+        let offset = (0..columns).map(|_| rng.random_range(-1i64 << 20..1 << 20)).collect::<Vec<_>>();
+        let ends = [0; 2].map(|_| rng.random_range(output.min()..=output.max()));
+        let p = Params {
             input: input.clone(),
             input_lanes: divisor(input.len(), 4, rng),
             output,
             mode,
             zero_point: rng.random_range(output.min()..=output.max()),
-        })
+            offset: rng.random::<bool>().then(|| if many { offset.into() } else { offset[0].into() }),
+            range: rng.random::<bool>().then(|| [ends[0].min(ends[1]), ends[0].max(ends[1])]),
+            late: None,
+        };
+        let mut p = p;
+        if rng.random() && input.format.bits < 12 {
+            let (lo, hi) = (input.format.min(), input.format.max());
+            let list = (0..3 * columns).map(|_| rng.random_range(lo - 1..=hi)).collect();
+            p.late = Some(if many { Tensor::new(&[columns, 3], list) } else { Tensor::vector(list) });
+        }
+        Self::interface(&p).is_ok().then_some(p)
     }
 
     fn interface(p: &Params) -> Result<Interface, Diagnostic> {
+        if let Some(offset) = &p.offset {
+            offset.check_len("offset", p.input.columns())?;
+        }
         if let Some((field, message, help)) = p.fault() {
             return Err(Diagnostic::new("E0203", message, help).at(field));
         }
@@ -175,22 +272,32 @@ impl Block for Requant {
     fn reset(_: &Params, (): &mut ()) {}
 
     fn step(p: &Params, (): &mut (), x: &[&[i64]], y: &mut [&mut [i64]]) {
-        let columns = p.input.columns();
+        let (columns, (lo, hi)) = (p.input.columns(), p.ends());
         for (i, (y, &x)) in y[0].iter_mut().zip(x[0]).enumerate() {
-            *y = p.output.saturate(p.mode.apply(x, i % columns) + p.zero_point);
+            let ((m, s), o) = (p.mode.scale(i % columns), p.offset(i % columns));
+            let product = i128::from(x) * i128::from(m) + i128::from(o);
+            let less = p.late(i % columns).iter().filter(|late| **late == x).count() as i64;
+            *y = (p.mode.rounding().shift(product, s) as i64 + p.zero_point - less).clamp(lo, hi);
         }
     }
 
     fn body(p: &Params) -> Body {
         let k = Builder::new();
-        let scale = p.scale();
+        let (scale, (lo, hi)) = (p.scale(), p.ends());
         let rows = p.input.len() / p.input.columns();
         let multipliers: Vec<i64> = scale.multipliers.iter().map(|m| *m as i64).collect();
         let x = k.input("x", p.input.format).read_as(0);
         let multiplier = k.param("multiplier", 0, multipliers.repeat(rows));
-        let rescaled = (x * multiplier).shr(scale.shift, p.mode.rounding()).named("rescaled");
+        let offsets: Vec<i64> = scale.offsets.iter().map(|o| *o as i64).collect();
+        let product = x * multiplier + k.param("offset", 0, offsets.repeat(rows));
+        let rescaled = product.shr(scale.shift, p.mode.rounding()).named("rescaled");
+        let late = p.late.as_ref().map_or(0, |l| l.shape[l.shape.len() - 1]);
+        let rescaled = (0..late).fold(rescaled, |y, n| {
+            let list: Vec<i64> = (0..p.input.columns()).map(|c| p.late(c)[n]).collect();
+            y - x.equals(k.param(&format!("late_{n}"), 0, list.repeat(rows)))
+        });
         let y = (rescaled + k.constant(p.zero_point, 0)).read_as(p.output.frac);
-        k.output_as("y", p.output, y.fit(p.output, Overflow::Saturate).named("saturated"));
+        k.output_as("y", p.output, y.clamp(lo, hi).named("saturated"));
         Body::Kernel(k.finish())
     }
 

@@ -18,9 +18,17 @@ use crate::table::table;
 pub(crate) fn import(console: &Console, args: &ImportArgs) -> Result<bool> {
     let place = args.output.clone().unwrap_or_else(|| folder_name(&args.model));
     refuse(&place)?;
+    if args.model.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) {
+        return super::import_onnx::import(console, args, &place);
+    }
+    let preset = args.preset.ok_or_else(|| {
+        let message = "`--preset` is missing: the file does not say what its neurons do in a step";
+        let help = "name the framework: snntorch, norse, spyx, sinabs, loihi or slayer";
+        Diagnostic::new("E0130", message, help)
+    })?;
     let set = args.calibrate.as_deref().map(calibration).transpose()?;
     let options = Options {
-        preset: args.preset,
+        preset,
         with: args.with.clone(),
         dt: args.dt,
         bits: args.bits,
@@ -35,22 +43,31 @@ pub(crate) fn import(console: &Console, args: &ImportArgs) -> Result<bool> {
     for warning in &imported.warnings {
         console.note(&format!("  warning: {warning}"));
     }
-    let parent = std::path::absolute(&place)?.parent().unwrap_or(Path::new(".")).to_owned();
+    let aside = aside(console, &place, &imported.yaml, &imported.arrays)?;
+    let checked = check(console, args, set.as_ref(), &imported, aside.path())?;
+    publish(console, aside, &place)?;
+    let object = object(&imported, &checked, &place);
+    console.result(&object, || text(&imported, &checked, &place));
+    Ok(true)
+}
+
+/// The network in a folder beside its place.
+pub(super) fn aside(
+    console: &Console,
+    place: &Path,
+    yaml: &str,
+    arrays: &[(String, Vec<usize>, Vec<i64>)],
+) -> Result<tempfile::TempDir> {
+    let parent = std::path::absolute(place)?.parent().unwrap_or(Path::new(".")).to_owned();
     let context = || format!("cannot write to {}", parent.display());
     if !console.dry {
         std::fs::create_dir_all(&parent).with_context(context)?;
     }
     let beside = if console.dry { std::env::temp_dir() } else { parent.clone() };
     let aside = tempfile::Builder::new().prefix(".nervure-").tempdir_in(&beside).with_context(context)?;
-    std::fs::write(aside.path().join("network.yaml"), &imported.yaml).with_context(context)?;
-    nervure_front::write_npz(&aside.path().join(nervure_front::import::WEIGHTS), &imported.arrays)?;
-    let checked = check(console, args, set.as_ref(), &imported, aside.path())?;
-    if !console.dry {
-        publish(aside, &place).with_context(context)?;
-    }
-    let object = object(&imported, &checked, &place);
-    console.result(&object, || text(&imported, &checked, &place));
-    Ok(true)
+    std::fs::write(aside.path().join("network.yaml"), yaml).with_context(context)?;
+    nervure_front::write_npz(&aside.path().join(nervure_front::import::WEIGHTS), arrays)?;
+    Ok(aside)
 }
 
 /// What the golden model of the written network says on the calibration samples.
@@ -121,16 +138,23 @@ fn refuse(place: &Path) -> Result<(), Diagnostic> {
     ))
 }
 
-/// Puts the finished folder in its place, with the permissions of any other.
-fn publish(aside: tempfile::TempDir, place: &Path) -> std::io::Result<()> {
-    if place.exists() {
-        std::fs::remove_dir(place)?;
+/// Puts the finished folder in its place, with the permissions of any other; nothing happens in a dry run.
+pub(super) fn publish(console: &Console, aside: tempfile::TempDir, place: &Path) -> Result<()> {
+    let moved = || -> std::io::Result<()> {
+        if place.exists() {
+            std::fs::remove_dir(place)?;
+        }
+        std::fs::create_dir(place)?;
+        for entry in std::fs::read_dir(aside.path())? {
+            let entry = entry?;
+            std::fs::rename(entry.path(), place.join(entry.file_name()))?;
+        }
+        Ok(())
+    };
+    if !console.dry {
+        moved().with_context(|| format!("cannot write to {}", place.display()))?;
     }
-    std::fs::create_dir(place)?;
-    for name in ["network.yaml", nervure_front::import::WEIGHTS] {
-        std::fs::rename(aside.path().join(name), place.join(name))?;
-    }
-    aside.close()
+    Ok(aside.close()?)
 }
 
 fn layer_json(layer: &LayerReport, network: Option<(usize, usize)>) -> Value {

@@ -7,6 +7,7 @@ mod closed;
 mod doctor;
 mod folding;
 mod import;
+mod import_onnx;
 mod mask;
 mod new;
 mod run;

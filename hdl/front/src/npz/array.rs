@@ -80,6 +80,28 @@ impl Array {
         })
     }
 
+    /// All elements as binary64, row-major, and whether the file has an integer type. Errors: `E0107` for NaN and infinity.
+    pub(crate) fn floats(&self) -> Result<(bool, Vec<f64>), Diagnostic> {
+        let parts = |n: usize| self.bytes.chunks_exact(n);
+        let order = |c: &[u8]| {
+            let mut raw = [0u8; 8];
+            let at = |i: usize| if self.big_endian { c.len() - 1 - i } else { i };
+            (0..c.len()).for_each(|i| raw[i] = c[at(i)]);
+            u64::from_le_bytes(raw)
+        };
+        let list: Vec<f64> = match self.dtype {
+            Dtype::Float(2) => parts(2).map(|c| half(order(c) as u16)).collect(),
+            Dtype::Float(4) => parts(4).map(|c| f64::from(f32::from_bits(order(c) as u32))).collect(),
+            Dtype::Float(_) => parts(8).map(|c| f64::from_bits(order(c))).collect(),
+            _ => return Ok((true, self.integers()?.into_iter().map(|v| v as f64).collect())),
+        };
+        if let Some(at) = list.iter().position(|v| !v.is_finite()) {
+            return Err(self.fraction(at, &list[at].to_string()));
+        }
+        let row_major = self.fortran && self.shape.len() > 1;
+        Ok((false, if row_major { shape_of::to_row_major(&list, &self.shape) } else { list }))
+    }
+
     /// `E0107` for element `at` (in the file's order), which reads `text`.
     pub(crate) fn fraction(&self, at: usize, text: &str) -> Diagnostic {
         let place = shape_of::position(at, &self.shape, self.fortran);
