@@ -87,13 +87,13 @@ fn silence_saves_cycles_and_gates_only_who_speaks_alone() {
     assert!(after < before, "{after} cycles with masks, {before} without");
 }
 
-/// A layer whose neurons all spike without any current, and of which some are silenced.
+/// A layer most of whose neurons spike now and then, but for those that are silenced.
 fn eager(recurrent: bool, kept: &dyn Fn(usize) -> bool) -> Network {
     let (inputs, neurons, rng) = (130, 100, &mut rng(5));
     let x = json!({"shape": [inputs], "format": "u1", "rate": "step"});
     let mask: Vec<_> = (0..neurons).map(|n| i64::from(kept(n))).collect();
     let mut layer = json!({"weights": weights(neurons, inputs, rng), "weight_format": "s4", "lanes": 10,
-        "mask": mask, "neuron": {"block": "neuron/lif", "membrane": "s12", "threshold": 0, "compare": "ge",
+        "mask": mask, "neuron": {"block": "neuron/lif", "membrane": "s12", "threshold": 9, "compare": "ge",
             "reset": "zero", "leak": {"shift": 3}, "overflow": "saturate"}});
     if recurrent {
         layer["recurrent"] = weights(neurons, neurons, rng);
@@ -130,15 +130,19 @@ fn silence_is_the_same_for_spikes_as_bits() {
             assert_eq!(step, 45);
         }
         for (n, spikes) in active.iter().enumerate() {
-            assert_eq!(*spikes > 0, n % 7 != 3, "neuron {n}: {spikes} spikes");
+            assert!(n % 7 != 3 || *spikes == 0, "neuron {n}: {spikes} spikes");
         }
+        assert!(active.iter().filter(|n| **n > 0).count() > 50, "{active:?}");
     }
-    // Without the mask those would speak: it is the mask that is tested.
+    // Without the mask most of those would speak: it is the mask that is tested.
     let network = eager(false, &|_| true);
     let trace = golden(&network, &noise(&network, 6, 45, &mut rng(4))).expect("it runs");
-    let mut answer = vec![0; 100];
-    trace.outputs[0].get(0, 0, &mut answer);
-    assert!((3..100).step_by(7).any(|n| answer[n] == 1), "{answer:?}");
+    let (mut answer, mut active) = (vec![0; 100], vec![0; 100]);
+    for step in 0..45 {
+        trace.outputs[0].get(0, step, &mut answer);
+        active.iter_mut().zip(&answer).for_each(|(all, y)| *all += y);
+    }
+    assert!(active.iter().skip(3).step_by(7).filter(|n| **n > 0).count() > 7, "{active:?}");
 }
 
 #[test]

@@ -35,6 +35,9 @@ pub fn share_constant_products(kernel: &Kernel, options: &Options) -> Kernel {
             (cost(kernel, &region, solution) < region.bits).then(|| (region, solution.clone()))
         })
         .collect();
+    if regions.is_empty() {
+        return kernel.clone();
+    }
     // A region is written where the first of its roots stood: there all its leaves may not be known yet, so values are
     // asked for by need, not in order.
     let mut of_root = HashMap::new();
