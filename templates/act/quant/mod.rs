@@ -35,7 +35,7 @@ pub(crate) struct Params {
     /// What comes in. Filled in from the layer before.
     input: TensorType,
     /// Elements computed at once, where one format serves all elements. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
     /// Bits of an element, sign included, 0 to 48; one for all, or one for each. An element without bits is 0.
     bits: PerElement,
@@ -48,10 +48,6 @@ pub(crate) struct Params {
     /// What becomes of values beyond the format.
     #[serde(default)]
     overflow: Beyond,
-}
-
-const fn one() -> usize {
-    1
 }
 
 /// The format of one element.

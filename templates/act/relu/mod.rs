@@ -18,12 +18,8 @@ pub(crate) struct Params {
     /// What comes in. Filled in from the layer before.
     input: TensorType,
     /// Elements computed at once. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
-}
-
-const fn one() -> usize {
-    1
 }
 
 impl Params {

@@ -21,7 +21,7 @@ pub(crate) struct Params {
     /// Accumulators. Filled in from the layer before.
     input: TensorType,
     /// Elements computed at once. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
     /// Format of the result. Its fraction is for the layers after: the scale alone says what happens to the integers.
     output: QType,
@@ -39,10 +39,6 @@ pub(crate) struct Params {
     /// Integers that come in whose result, before clamping, is one less: `[integers]`, or `[columns, integers]`, at most 8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     late: Option<Tensor>,
-}
-
-const fn one() -> usize {
-    1
 }
 
 /// A scale without common factors of two, and the shift it shares with the other columns.

@@ -19,16 +19,12 @@ pub(crate) struct Params {
     /// Arguments, at most 12 bits each. Filled in from the layer before.
     input: TensorType,
     /// Elements looked up at once. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
     /// Format of an entry.
     output: QType,
     /// One entry per integer of the input's format, from its smallest up: `2^bits` in all.
     entries: Tensor,
-}
-
-const fn one() -> usize {
-    1
 }
 
 impl Params {

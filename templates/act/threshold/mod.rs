@@ -20,7 +20,7 @@ pub(crate) struct Params {
     /// What comes in. Filled in from the layer before.
     input: TensorType,
     /// Elements computed at once. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
     /// Integers that must be reached, ascending: `[thresholds]`, or `[columns, thresholds]`, a column being an index along the
     /// last axis. At most 255.
@@ -30,10 +30,6 @@ pub(crate) struct Params {
     /// The result where no threshold is reached.
     #[serde(default)]
     lowest: i64,
-}
-
-const fn one() -> usize {
-    1
 }
 
 impl Params {

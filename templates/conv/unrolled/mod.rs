@@ -52,15 +52,11 @@ pub(crate) struct Params {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     dilation: Option<Vec<usize>>,
     /// Parts of the channels that do not see each other; divides the channels in and out.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     groups: usize,
     /// Format of the sum; unless given, the shortest that holds every sum that these weights can make.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     accumulator: Option<QType>,
-}
-
-const fn one() -> usize {
-    1
 }
 
 /// What the parameters mean, checked.

@@ -53,7 +53,7 @@ pub(crate) struct Params {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     values: Option<Values>,
     /// Spikes of a beat that are served at once, 1 or 2.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     events: usize,
     /// Neurons computed at once; divides the number of neurons.
     lanes: usize,
@@ -83,10 +83,6 @@ enum Sharing {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_false(b: &bool) -> bool {
     !*b
-}
-
-const fn one() -> usize {
-    1
 }
 
 impl Params {

@@ -54,7 +54,7 @@ pub(crate) struct Params {
     #[serde(default = "ones")]
     dilation: [usize; 2],
     /// Parts of the channels that do not see each other; divides the channels in and out.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     groups: usize,
     /// Output channels computed at once; divides those of a group.
     lanes: usize,
@@ -85,10 +85,6 @@ enum Sharing {
     Off,
     /// It takes two cycles of the adder that integrates: to compare, and to change.
     Adder,
-}
-
-const fn one() -> usize {
-    1
 }
 
 const fn ones() -> [usize; 2] {

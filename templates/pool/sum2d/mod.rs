@@ -21,17 +21,13 @@ pub(crate) struct Params {
     /// A map, `[height, width, channels]`. Filled in from the layer before.
     input: TensorType,
     /// Elements a beat; divides the channels. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
     /// Height and width of a window.
     kernel: [usize; 2],
     /// Distance of two windows, down and across; at least the window's height and width, which it is unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stride: Option<[usize; 2]>,
-}
-
-const fn one() -> usize {
-    1
 }
 
 /// The windows along one axis.

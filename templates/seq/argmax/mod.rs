@@ -19,12 +19,8 @@ pub(crate) struct Params {
     /// Scores, at least two. Filled in from the layer before.
     input: TensorType,
     /// Scores compared at once. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
-}
-
-const fn one() -> usize {
-    1
 }
 
 impl Params {

@@ -22,7 +22,7 @@ pub(crate) struct Params {
     /// Scores, at least two, once a time step. Filled in from the layer before.
     input: TensorType,
     /// Scores a beat. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
     /// Format of a sum, which saturates; its sign and its fraction are those of the input. Unless given: 16 bits, or as
     /// many as a wider input has.
@@ -31,12 +31,8 @@ pub(crate) struct Params {
     /// How far the largest sum must lie above the second largest, in LSBs of a sum, for a decision.
     margin: usize,
     /// The first step that may decide: 1 to 65535.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     min_steps: usize,
-}
-
-const fn one() -> usize {
-    1
 }
 
 /// Format of the number of steps, where it saturates.

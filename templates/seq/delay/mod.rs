@@ -19,14 +19,10 @@ pub(crate) struct Params {
     /// What comes in, once a time step. Filled in from the layer before.
     input: TensorType,
     /// Elements a beat. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
     /// Time steps between in and out, 1 to 65536.
     steps: usize,
-}
-
-const fn one() -> usize {
-    1
 }
 
 /// State of the golden model: the last tensors, the oldest at `next`.

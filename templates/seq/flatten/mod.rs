@@ -20,15 +20,11 @@ pub(crate) struct Params {
     /// What passes. Filled in from the layer before.
     input: TensorType,
     /// Elements a beat. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
     /// Extents of the result, of as many elements. Unless given: one axis.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shape: Option<Vec<usize>>,
-}
-
-const fn one() -> usize {
-    1
 }
 
 impl Params {

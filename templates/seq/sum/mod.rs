@@ -23,16 +23,12 @@ pub(crate) struct Params {
     /// What comes in, once a time step. Filled in from the layer before.
     input: TensorType,
     /// Elements a beat. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
     /// Format of a sum, which saturates; its sign and its fraction are those of the input. Unless given: 16 bits, or as
     /// many as a wider input has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output: Option<QType>,
-}
-
-const fn one() -> usize {
-    1
 }
 
 impl Params {

@@ -19,12 +19,8 @@ pub(crate) struct Params {
     /// What comes in, three to eight tensors of classes. Filled in from the layers that are read.
     inputs: Vec<TensorType>,
     /// Elements a beat, of every input and of the output; divides the elements.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     lanes: usize,
-}
-
-const fn one() -> usize {
-    1
 }
 
 /// Voters, at most.

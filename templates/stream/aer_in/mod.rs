@@ -19,15 +19,11 @@ pub(crate) struct Params {
     /// What comes in, as events. Filled in from the layer before.
     input: TensorType,
     /// Elements a beat going out; a power of two that divides them.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     lanes: usize,
     /// Format of an element, which saturates; that of the input unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     output: Option<QType>,
-}
-
-const fn one() -> usize {
-    1
 }
 
 impl Params {

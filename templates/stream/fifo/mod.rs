@@ -19,14 +19,10 @@ pub(crate) struct Params {
     /// What passes. Filled in from the layer before.
     input: TensorType,
     /// Elements a beat. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
     /// Beats it holds, 1 to 65536.
     depth: usize,
-}
-
-const fn one() -> usize {
-    1
 }
 
 impl Params {

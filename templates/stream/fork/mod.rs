@@ -19,14 +19,10 @@ pub(crate) struct Params {
     /// What passes. Filled in from the layer before.
     input: TensorType,
     /// Elements a beat. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
     /// Readers, 2 to 8.
     copies: usize,
-}
-
-const fn one() -> usize {
-    1
 }
 
 impl Params {

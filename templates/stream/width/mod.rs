@@ -18,14 +18,10 @@ pub(crate) struct Params {
     /// What passes. Filled in from the layer before.
     input: TensorType,
     /// Elements a beat coming in. Filled in from the layer before.
-    #[serde(default = "one")]
+    #[serde(default = "crate::shared::neuron::one")]
     input_lanes: usize,
     /// Elements a beat going out; a multiple or a divisor of `input_lanes`.
     lanes: usize,
-}
-
-const fn one() -> usize {
-    1
 }
 
 impl Params {
