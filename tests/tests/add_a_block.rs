@@ -1,7 +1,8 @@
 //! A block is one folder: in a copy of the workspace, `templates/act/negate` is added from `fixtures/`, nothing else is
 //! touched, and the conformance tests run for it.
 //!
-//! The copy lies in the target folder and shares it, so that no dependency is compiled twice.
+//! The copy lies in the target folder and shares it, so that no dependency is compiled twice. Cargo knows a crate of a
+//! workspace by its place in it: the profile differs, so that the copy's crates do not take the place of the original's.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,8 @@ fn conformance(folder: &Path, bless: bool) {
             "test",
             "--quiet",
             "--locked",
+            "--config",
+            "profile.dev.debug=false",
             "-p",
             "nervure-tests",
             "--test",
