@@ -6,6 +6,7 @@
 
 pub mod cache;
 pub mod cosim;
+pub mod faults;
 pub mod golden;
 pub mod lint;
 pub mod plant;

@@ -19,13 +19,15 @@ use nervure_core::{Area, Rate, Tensor, TensorType, vectorised};
 use rand::RngExt;
 
 /// Templates that the back end renders itself, by name.
-pub(crate) const TEMPLATES: [(&str, &str); 6] = [
+pub(crate) const TEMPLATES: [(&str, &str); 8] = [
     ("module.v", include_str!("module.v.tera")),
     ("kernel.v", include_str!("kernel.v.tera")),
     ("elementwise.v", include_str!("elementwise.v.tera")),
     ("top.v", include_str!("top.v.tera")),
     ("bank.v", include_str!("bank.v.tera")),
     ("bus.v", include_str!("bus.v.tera")),
+    ("tmr.v", include_str!("tmr.v.tera")),
+    ("flop.v", include_str!("flop.v.tera")),
 ];
 
 /// Lookup tables and flip-flops.

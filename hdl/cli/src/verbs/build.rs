@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use nervure_back::Options;
+use nervure_back::{Options, harden};
 use nervure_core::ident::ident;
 use nervure_core::{Samples, Target};
 use nervure_sim::cosim::Closed;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::closed::{self, Closing};
 use super::folding::Folding;
 use super::summary;
-use crate::args::BuildArgs;
+use crate::args::{BuildArgs, Harden};
 use crate::compile::{Compiled, arrays, network_file, noise, samples_beside};
 use crate::console::Console;
 use crate::embedded::{self, Board};
@@ -95,6 +95,10 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
         note_slow(console, &compiled);
     }
     let files = compiled.files(&registry);
+    let (files, hardened) = match args.harden {
+        Some(Harden::Tmr) => harden(&compiled.design, &registry, files).map(|(f, h)| (f, Some(h)))?,
+        None => (files, None),
+    };
     let lines: usize = files.iter().map(|f| f.text.lines().count()).sum();
     let seconds = Seconds {
         generate: stage.done(&format!("{} files, {lines} lines", files.len())),
@@ -124,6 +128,9 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
         }
         manifest["plan"] =
             json!({"interval_cycles": figures::rounded(plan.interval_cycles), "why": plan.why});
+    }
+    if let Some(hardened) = hardened {
+        manifest["harden"] = json!(hardened);
     }
     manifest["tools"] = tools(&toolbox);
     let text = summary::markdown(&manifest);

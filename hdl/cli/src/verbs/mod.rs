@@ -5,6 +5,7 @@ mod boards;
 mod build;
 mod closed;
 mod doctor;
+mod faults;
 mod folding;
 mod import;
 mod import_onnx;

@@ -13,6 +13,7 @@ use nervure_sim::{Bench, Cache, CosimOptions, Prediction, Report, Subject, cosim
 use serde_json::{Value, json};
 
 use super::closed::{self, Closing};
+use super::faults::faults;
 use super::run::arrays;
 use super::summary;
 use crate::args::VerifyArgs;
@@ -59,6 +60,9 @@ pub(crate) fn verify(console: &Console, args: &VerifyArgs) -> Result<bool> {
         nervure_front::samples(&input, &compiled.network)?
     };
     let samples = if args.samples == 0 { all } else { all.take(args.samples) };
+    if let Some(count) = args.faults {
+        return faults(console, args, count, &compiled, &samples, &manifest["harden"]);
+    }
 
     let stage = console.stage("golden", samples.count);
     let trace = golden::run(&compiled.network, &samples, GoldenOptions::default(), &|n| stage.at(n))?;
