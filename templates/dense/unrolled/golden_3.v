@@ -163,9 +163,14 @@ module example_unrolled_bias (
 
   reg  [25:0] data_q;
   assign bus_rdata = { 6'd0, data_q};
+  wire [51:0] all = bus_active ? active : waiting;
   always @(posedge clk)
     if (bus_select)
-      data_q <= bus_active ? active[bus_address*26+:26] : waiting[bus_address*26+:26];
+      case (bus_address)
+        1'd0: data_q <= all[25:0];
+        1'd1: data_q <= all[51:26];
+        default: data_q <= 26'd0;
+      endcase
   wire unused = &{1'b0, bus_wdata[31:26]};
 endmodule
 
@@ -306,9 +311,14 @@ module example_unrolled_weights (
 
   reg  [31:0] data_q;
   assign bus_rdata = data_q;
+  wire [63:0] all = bus_active ? active : waiting;
   always @(posedge clk)
     if (bus_select)
-      data_q <= bus_active ? active[bus_address*32+:32] : waiting[bus_address*32+:32];
+      case (bus_address)
+        1'd0: data_q <= all[31:0];
+        1'd1: data_q <= all[63:32];
+        default: data_q <= 32'd0;
+      endcase
 endmodule
 
 `default_nettype wire

@@ -63,6 +63,8 @@ pub(crate) fn store(registry: &Registry, module: &str, store: &Store, origin: &s
     let bytes: Vec<Value> = (0..width.div_ceil(8))
         .map(|byte| json!({"strobe": byte, "lo": 8 * byte, "hi": (8 * byte + 7).min(width - 1)}))
         .collect();
+    let reads: Vec<Value> =
+        (0..rows).map(|row| json!({"row": row, "lo": row * width, "hi": (row + 1) * width - 1})).collect();
     let mut unused = Vec::new();
     unused.extend((width < 32).then(|| format!("bus_wdata[31:{width}]")));
     unused.extend((bytes.len() < 4).then(|| format!("bus_wstrb[3:{}]", bytes.len())));
@@ -73,7 +75,7 @@ pub(crate) fn store(registry: &Registry, module: &str, store: &Store, origin: &s
     ];
     let context = json!({
         "module": name, "header": header, "rows": rows, "width": width, "row_bits": row_bits, "first": first,
-        "used": store.words.len() * bits, "bytes": bytes, "unused": unused.join(", "), "ragged": 1 << row_bits > rows,
+        "used": store.words.len() * bits, "bytes": bytes, "unused": unused.join(", "), "reads": reads,
     });
     // What to write for these words is what another build of the network has here.
     let words = memory.words.join("\n") + "\n";
