@@ -123,7 +123,7 @@ pub(crate) struct BuildArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=0xffff_ffff))]
     pub(crate) seed: u64,
     /// Guard against upsets: tmr holds every register three times, with a vote that mends a flip within a cycle.
-    #[arg(long, value_enum, value_name = "HOW")]
+    #[arg(long, value_enum, value_name = "HOW", conflicts_with = "fit")]
     pub(crate) harden: Option<Harden>,
     /// Leave the Yosys run out.
     #[arg(long)]
@@ -260,6 +260,15 @@ pub(crate) struct SynthArgs {
     /// Technology family [default: the build's].
     #[arg(long)]
     pub(crate) target: Option<String>,
+    /// Liberty file of target asic, compressed or not; several are one library.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) liberty: Vec<PathBuf>,
+    /// Clock to hold target asic against [default: the build's].
+    #[arg(long, value_name = "MHZ", requires = "liberty", value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(crate) clock: Option<u32>,
+    /// Leave out the simulation of the mapped netlist, and so power and energy.
+    #[arg(long, requires = "liberty")]
+    pub(crate) no_energy: bool,
 }
 
 /// `nervure import`.

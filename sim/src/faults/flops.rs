@@ -73,7 +73,7 @@ pub(super) fn find(header: &str, top: &str, modules: &BTreeMap<String, Storage>)
 }
 
 /// Name and bits of a member such as `CData/*3:0*/ a__DOT__b;`.
-fn member(line: &str) -> Option<(&str, u64)> {
+pub(crate) fn member(line: &str) -> Option<(&str, u64)> {
     let line = line.trim();
     if !["CData", "SData", "IData", "QData", "VlWide"].iter().any(|kind| line.starts_with(kind)) {
         return None;

@@ -211,7 +211,8 @@ impl<'a> Reader<'a> {
 
     /// `MODULE NAME (` or `MODULE #(...) NAME (` at the next word.
     fn instance(&self) -> Option<(String, String)> {
-        let module = self.peek().filter(|w| is_name(w))?;
+        let plain = |w: &&str| is_name(w) && !["for", "if", "case", "generate", "function"].contains(w);
+        let module = self.peek().filter(plain)?;
         let before = self.next.checked_sub(1).and_then(|n| self.word(n))?;
         if ![";", "end", "begin", "generate", "endgenerate", "endfunction"].contains(&before)
             && self.word(self.next.checked_sub(2)?) != Some(":")
@@ -234,7 +235,7 @@ impl<'a> Reader<'a> {
                 }
             }
         }
-        let name = self.word(at).filter(|w| is_name(w))?;
+        let name = self.word(at).filter(plain)?;
         (self.word(at + 1) == Some("(")).then(|| (name.to_owned(), module.to_owned()))
     }
 

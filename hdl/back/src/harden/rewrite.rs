@@ -53,6 +53,11 @@ pub(super) fn triplicate(text: &str, found: &Found, cell: &str) -> Result<(Strin
         );
         edits.push((line_end..line_end, instance));
     }
+    // A memory that is read into registers of another module is read in the same cycle, which no block RAM can do.
+    for d in found.declared.iter().filter(|d| d.attribute.contains("\"block\"")) {
+        let array = d.array.as_deref().unwrap_or_default();
+        edits.push((d.at.clone(), format!("reg {} {}{array};", d.kind, d.name)));
+    }
     let mut reads = Reads { found, taken: found.names.clone() };
     for clocked in &found.clocked {
         rewrite(text, &mut reads, clocked, &next, &mut edits)?;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use nervure_back::{Options, harden};
 use nervure_core::ident::ident;
 use nervure_core::{Samples, Target};
+use nervure_sim::asic::needs_liberty;
 use nervure_sim::cosim::Closed;
 use nervure_sim::golden::{self, GoldenOptions, Trace};
 use nervure_sim::lint::{LintFinding, lint};
@@ -193,7 +194,12 @@ fn write_sources(aside: &Aside, compiled: &Compiled, input: &Input, board: Optio
         .collect();
     names.sort();
     let text = script(&names, &compiled.design.name, compiled.target).replace("; ", "\n");
-    let text = format!("# Run in rtl/: yosys -s ../synth/synth.ys\n{text}\nstat\n");
+    let given = if needs_liberty(compiled.target) {
+        "# LIBERTY is a liberty file, PERIOD_PS the clock in picoseconds; `nervure synth` puts them in.\n"
+    } else {
+        ""
+    };
+    let text = format!("# Run in rtl/: yosys -s ../synth/synth.ys\n{given}{text}\nstat\n");
     aside.write("synth/synth.ys", text.as_bytes())?;
     for (name, bytes) in board.map(|b| embedded::board_files(&b.name)).unwrap_or_default() {
         aside.write(&format!("board/{name}"), bytes)?;
@@ -222,7 +228,7 @@ fn check(
             let lint_s = stage.done(&format!("{} findings", findings.len()));
             let start = Instant::now();
             // What the linters refuse need not be mapped.
-            let skip = args.no_synth || !findings.is_empty();
+            let skip = args.no_synth || !findings.is_empty() || needs_liberty(compiled.target);
             let synthesis =
                 if skip { None } else { synthesise(console, toolbox, &rtl, top, compiled.target)? };
             Ok((findings, lint_s, synthesis, start.elapsed().as_secs_f64()))

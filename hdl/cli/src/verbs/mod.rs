@@ -1,5 +1,6 @@
 //! One file a verb. Each returns whether every check passed; an error is bad input or a missing tool.
 
+mod asic;
 mod blocks;
 mod boards;
 mod build;
