@@ -91,6 +91,25 @@ fn digits_autoencoder() {
 }
 
 #[test]
+fn jet_mlp() {
+    let m = example("jet-mlp");
+    assert!(number(&m, "/accuracy") >= 0.81, "accuracy {}", m["accuracy"]);
+    // A jet a cycle: 100 samples more cost 100 cycles more.
+    let (samples, cycles) = (number(&m, "/verify/samples"), number(&m, "/verify/cycles_measured"));
+    assert!(cycles < samples + 40.0, "{cycles} cycles for {samples} jets");
+}
+
+#[test]
+fn kan_edge() {
+    // The targets' variance on the samples is 958; least squares leaves 457 of it.
+    let m = example("kan-edge");
+    assert!(number(&m, "/reconstruction_mse") <= 480.0, "error {}", m["reconstruction_mse"]);
+    assert!(number(&m, "/synth/lut") <= 600.0, "{} LUT", m["synth"]["lut"]);
+    let (samples, cycles) = (number(&m, "/verify/samples"), number(&m, "/verify/cycles_measured"));
+    assert!(cycles < samples + 20.0, "{cycles} cycles for {samples} patients");
+}
+
+#[test]
 fn braille_rsnn() {
     assert!(number(&example("braille-rsnn"), "/accuracy") > 0.95);
     // The network that is shipped is the one that its model file gives, but for the lanes.
