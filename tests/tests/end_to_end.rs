@@ -94,19 +94,18 @@ fn digits_autoencoder() {
 fn jet_mlp() {
     let m = example("jet-mlp");
     assert!(number(&m, "/accuracy") >= 0.81, "accuracy {}", m["accuracy"]);
-    // A jet a cycle: 100 samples more cost 100 cycles more.
-    let (samples, cycles) = (number(&m, "/verify/samples"), number(&m, "/verify/cycles_measured"));
-    assert!(cycles < samples + 40.0, "{cycles} cycles for {samples} jets");
+    // Unrolled: a jet is through as soon as its pipeline is, and nothing is multiplied by a hard multiplier.
+    assert!(number(&m, "/verify/cycles_per_sample_mean") <= 16.0, "{:#}", m["verify"]);
+    assert_eq!(number(&m, "/synth/dsp") + number(&m, "/synth/bram"), 0.0);
 }
 
 #[test]
 fn kan_edge() {
-    // The targets' variance on the samples is 958; least squares leaves 457 of it.
+    // In squared standard deviations: the targets' variance on the samples is 0.936, least squares leaves 0.446 of it.
     let m = example("kan-edge");
-    assert!(number(&m, "/reconstruction_mse") <= 480.0, "error {}", m["reconstruction_mse"]);
-    assert!(number(&m, "/synth/lut") <= 600.0, "{} LUT", m["synth"]["lut"]);
-    let (samples, cycles) = (number(&m, "/verify/samples"), number(&m, "/verify/cycles_measured"));
-    assert!(cycles < samples + 20.0, "{cycles} cycles for {samples} patients");
+    assert!(number(&m, "/reconstruction_mse") <= 0.49, "error {}", m["reconstruction_mse"]);
+    assert!(number(&m, "/synth/lut") <= 400.0, "{} LUT", m["synth"]["lut"]);
+    assert!(number(&m, "/verify/cycles_per_sample_mean") <= 4.0, "{:#}", m["verify"]);
 }
 
 #[test]
