@@ -78,8 +78,7 @@ impl Params {
                 rest = rest.shl(1);
             }
             let fits = rest.ge(all);
-            let less = k.promise(rest - all, 0, all.range().hi);
-            rest = k.promise(k.select(fits, less, rest), 0, all.range().hi - 1).named("rest");
+            rest = k.promise(k.select(fits, rest - all, rest), 0, all.range().hi - 1).named("rest");
             // Twice the quotient and one more, without an adder.
             let one_more = quotient.complement().shl(1).complement();
             quotient = k.select(fits, one_more, quotient.shl(1));
