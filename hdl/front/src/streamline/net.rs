@@ -256,8 +256,12 @@ impl Net {
     /// The layers of the file that a layer becomes, with their names.
     fn parts(&self, layer: &Layer, engine: Engine, lanes: usize) -> Vec<(String, Part)> {
         let Some(linear) = &layer.linear else {
-            let part =
-                Part { block: layer.block, from: None, fields: layer.fields.clone(), arrays: layer.arrays.clone() };
+            let part = Part {
+                block: layer.block,
+                from: None,
+                fields: layer.fields.clone(),
+                arrays: layer.arrays.clone(),
+            };
             return vec![(layer.name.clone(), part)];
         };
         let (lo, hi) = linear.weights.iter().fold((0, 0), |(a, b), w| (*w.min(&a), *w.max(&b)));
