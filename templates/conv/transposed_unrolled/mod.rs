@@ -10,6 +10,7 @@ use nervure_core::{Diagnostic, QType, Schedule, Target, Tensor, TensorType, diag
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::shared::factors::Factors;
 use crate::shared::flat;
 
 /// See the README.
@@ -198,6 +199,16 @@ impl Params {
         })
     }
 
+    fn factors(&self) -> Factors<'_> {
+        Factors {
+            weights: &self.weights,
+            weight_format: self.weight_format,
+            bias: self.bias.as_ref(),
+            bias_format: None,
+            run_time: false,
+        }
+    }
+
     fn bias(&self, output: usize) -> i64 {
         self.bias.as_ref().map_or(0, |b| b.data[output])
     }
@@ -222,9 +233,12 @@ impl Params {
         let shape = self.shape().expect("the interface was checked");
         let sum = self.sum(&shape).expect("the interface was checked");
         let x = flat::inputs(&k, "x", &self.input);
+        let factors = self.factors();
+        let (weights, bias) = (factors.weights(&k), factors.bias(&k, self.input.format, sum));
         let y = self.products(&shape).map(|(o, products)| {
-            let terms = products.into_iter().map(|(e, w)| (x[e], self.weights.data[w]));
-            flat::weighted_sum(&k, terms, self.weight_format, self.bias(o), sum)
+            let terms = products.into_iter().map(|(e, w)| (x[e], w));
+            let bias = self.bias.as_ref().and_then(|_| bias.at(&k, o));
+            flat::weighted_sum(&k, terms, &weights, bias, sum)
         });
         flat::outputs(&k, "y", sum, y);
         k.finish()
