@@ -5,7 +5,7 @@
 makes the jets (jets.py), trains, writes weights.npz and samples.npz beside this file and prints the accuracies of
 the float network and of the integer one.  See README.md for the definitions.
 
-How it trains: first the float network; then the smallest half of the weights of each hidden layer is taken away, and
+How it trains: first the float network; then the smallest weights of each hidden layer are taken away, seven in ten, and
 the network is trained on with every weight and activation rounded to its format in the forward pass (straight-through
 estimator).
 """
@@ -24,7 +24,7 @@ from jets import CLASSES, jets  # noqa: E402
 # The network: weights s6.5 or s6.4 (-1..1 or -2..2), hidden activations u6.3 (0..8), features s8.4 (-8..8 deviations)
 LAYERS = [("hidden1", 16, 64, 4), ("hidden2", 64, 32, 5), ("hidden3", 32, 32, 5), ("score", 32, 5, 4)]
 IN_FRAC, HIDDEN_FRAC, HIDDEN_TOP = 4, 3, 63
-KEPT = 0.5                      # of the weights of every layer but the last
+KEPT = 0.3                      # of the weights of every layer but the last
 
 # The training
 SEED = 7

@@ -49,7 +49,8 @@ fn softplus(x: f64) -> f64 {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Function {
-    function: String,
+    #[serde(rename = "function")]
+    name: String,
     #[serde(default = "one")]
     scale: f64,
     #[serde(default = "one")]
@@ -84,10 +85,11 @@ fn entries(params: &Map<String, Value>, value: &Value) -> Result<Vec<i64>, Diagn
         Diagnostic::new("E0104", format!("this is no function: {e}"), help)
     })?;
     let known = FUNCTIONS.map(|(name, _)| name);
-    let Some((_, real)) = FUNCTIONS.iter().find(|(name, _)| *name == f.function) else {
-        let message = format!("there is no function `{}`", f.function.escape_debug());
-        return Err(Diagnostic::new("E0104", message, suggest::help(&f.function, &known, "expected one of"))
-            .at(FIELD));
+    let Some((_, real)) = FUNCTIONS.iter().find(|(name, _)| *name == f.name) else {
+        let message = format!("there is no function `{}`", f.name.escape_debug());
+        return Err(
+            Diagnostic::new("E0104", message, suggest::help(&f.name, &known, "expected one of")).at(FIELD)
+        );
     };
     let format =
         |field: &str| params.get(field).and_then(|v| serde_json::from_value::<QType>(v.clone()).ok());
@@ -112,7 +114,7 @@ fn entries(params: &Map<String, Value>, value: &Value) -> Result<Vec<i64>, Diagn
         let argument = x as f64 * (-f64::from(input.frac)).exp2();
         let y = f.gain * real(f.scale * argument) + f.offset;
         if y.is_nan() {
-            let message = format!("`{}` has no value at {argument}", f.function);
+            let message = format!("`{}` has no value at {argument}", f.name);
             let help = "choose an input format without such values; unsigned, say";
             return Err(Diagnostic::new("E0203", message, help));
         }

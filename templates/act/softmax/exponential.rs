@@ -5,6 +5,11 @@
 const POINT: u32 = 60;
 const ONE: u128 = 1 << POINT;
 
+/// The product of two numbers.
+const fn times(a: u128, b: u128) -> u128 {
+    (a * b) >> POINT
+}
+
 fn rounded(value: u128, bits: u8) -> i64 {
     let dropped = POINT - u32::from(bits);
     ((value + (1 << (dropped - 1))) >> dropped) as i64
@@ -21,11 +26,11 @@ pub(super) fn by_squares(d: u64, frac: u8, bits: u8) -> i64 {
     let (mut positive, mut negative, mut term) = (0, 0, ONE);
     for n in 1..30 {
         *if n % 2 == 1 { &mut positive } else { &mut negative } += term;
-        term = (term * part >> POINT) / n;
+        term = times(term, part) / n;
     }
     let mut value = positive - negative;
     for _ in 0..halvings {
-        value = value * value >> POINT;
+        value = times(value, value);
     }
     rounded(value, bits)
 }
@@ -37,7 +42,7 @@ pub(super) fn by_steps(frac: u8, bits: u8, count: usize) -> Vec<i64> {
     for _ in 0..frac {
         factor = (factor << POINT).isqrt();
     }
-    let steps = std::iter::successors(Some(ONE), |value| Some(value * factor >> POINT));
+    let steps = std::iter::successors(Some(ONE), |value| Some(times(*value, factor)));
     steps.take(count).map(|value| rounded(value, bits)).collect()
 }
 

@@ -23,7 +23,7 @@ enum Layout {
     /// `[height, width, out / groups, in]`, as Keras has it.
     #[default]
     Hwoi,
-    /// `[in, out / groups, height, width]`, as PyTorch has it.
+    /// `[in, out / groups, height, width]`, as `PyTorch` has it.
     Iohw,
 }
 

@@ -109,7 +109,7 @@ impl Params {
 fn random(outputs: usize, inputs: usize, bits: u8, format: QType, rng: &mut Rng) -> Tensor {
     let shape = [outputs, inputs, 1 << bits];
     let entry = |_| rng.random_range(format.min()..=format.max());
-    Tensor::new(&shape, (0..outputs * inputs << bits).map(entry).collect())
+    Tensor::new(&shape, (0..(outputs * inputs) << bits).map(entry).collect())
 }
 
 impl Block for Kan {

@@ -5,6 +5,11 @@
 const POINT: u32 = 60;
 const ONE: u128 = 1 << POINT;
 
+/// The product of two numbers.
+const fn times(a: u128, b: u128) -> u128 {
+    (a * b) >> POINT
+}
+
 fn rounded(value: u128, frac: u8) -> i64 {
     let dropped = POINT - u32::from(frac);
     ((value + (1 << (dropped - 1))) >> dropped) as i64
@@ -15,7 +20,7 @@ fn double_artanh(v: u128) -> u128 {
     let (mut sum, mut power) = (0, v);
     for n in (1..60).step_by(2) {
         sum += power / n;
-        power = (power * v >> POINT) * v >> POINT;
+        power = times(times(power, v), v);
     }
     2 * sum
 }
@@ -27,11 +32,11 @@ pub(super) fn by_series(d: u64, frac: u8) -> i64 {
     if whole >= 40 {
         return 0;
     }
-    let x = (u128::from(part) << POINT >> frac) * ln2 >> POINT;
+    let x = times((u128::from(part) << POINT) >> frac, ln2);
     let (mut positive, mut negative, mut term) = (0, 0, ONE);
     for n in 1..40 {
         *if n % 2 == 1 { &mut positive } else { &mut negative } += term;
-        term = (term * x >> POINT) / n;
+        term = times(term, x) / n;
     }
     let z = (positive - negative) >> whole;
     let natural = double_artanh((z << POINT) / (2 * ONE + z));
@@ -47,7 +52,7 @@ pub(super) fn by_squares(frac: u8) -> Vec<i64> {
     let (mut power, mut table) = (ONE, Vec::new());
     while table.last() != Some(&0) {
         table.push(rounded(log2(ONE + power), frac));
-        power = power * factor >> POINT;
+        power = times(power, factor);
     }
     table
 }
@@ -59,7 +64,7 @@ fn log2(mut y: u128) -> u128 {
     }
     let mut result = 0;
     for bit in (POINT - 44..POINT).rev() {
-        y = y * y >> POINT;
+        y = times(y, y);
         if y >= 2 * ONE {
             result |= 1 << bit;
             y >>= 1;
