@@ -11,6 +11,8 @@ const NEEDED: [(Needed, &str); 7] = [
     (Needed::Program("verilator"), "verilator"),
     (Needed::Program("yosys"), "yosys"),
     (Needed::Program("iverilog"), "iverilog"),
+    // Places what `--fit` finds; Debian has none for ECP5.
+    (Needed::Program("nextpnr-ice40"), "nextpnr-ice40"),
     (Needed::Program("g++"), "g++"),
     (Needed::Program("make"), "make"),
     (Needed::Program("sta"), "opensta"),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nervure_core::QType;
+use nervure_core::{Bus, QType};
 use nervure_front::import::{Preset, Readout};
 use nervure_front::streamline::Engine;
 
@@ -110,6 +110,9 @@ pub(crate) struct BuildArgs {
     /// that equal efforts give equal designs [default: a second of two cores].
     #[arg(long, value_name = "N")]
     pub(crate) effort: Option<u64>,
+    /// What reaches weights that are written at run time, where there are any.
+    #[arg(long, value_enum, default_value_t = BusArg::AxiLite)]
+    pub(crate) bus: BusArg,
     /// Most pipeline stages of an unrolled module, even where the clock would need more.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) stages: Option<u32>,
@@ -210,9 +213,43 @@ pub(crate) struct VerifyArgs {
     /// Write `sim/waves.fst` around the first mismatch, or from the start.
     #[arg(long)]
     pub(crate) waves: bool,
+    /// Also load the weights of this network, the same with others, over the register bus while samples pass.
+    #[arg(long, value_name = "NET")]
+    pub(crate) reload: Option<PathBuf>,
+    /// Replace a field of that network, such as `layers.out.weights=other.npz:out`.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, requires = "reload")]
+    pub(crate) set: Vec<(String, String)>,
     /// Write the outputs of the golden model, one array per output stream.
     #[arg(short, long, value_name = "Y.npz")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// The outside of the register bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BusArg {
+    /// An AXI4-Lite port of 32 bits.
+    AxiLite,
+    /// Two wires: an I2C slave.
+    I2c,
+}
+
+impl BusArg {
+    /// As the manifest says it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::AxiLite => "axi-lite",
+            Self::I2c => "i2c",
+        }
+    }
+}
+
+impl From<BusArg> for Bus {
+    fn from(bus: BusArg) -> Self {
+        match bus {
+            BusArg::AxiLite => Self::AxiLite,
+            BusArg::I2c => Self::I2c,
+        }
+    }
 }
 
 /// `nervure synth`.

@@ -83,8 +83,13 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
     let file = network_file(&args.net);
     let toolbox = console.toolbox();
     let folding = Folding { console, toolbox: &toolbox, args, registry: &registry, file: &file };
-    let options =
-        Options { clock_mhz, most_stages: args.stages, separate: args.no_fuse, effort: args.effort };
+    let options = Options {
+        clock_mhz,
+        most_stages: args.stages,
+        separate: args.no_fuse,
+        effort: args.effort,
+        bus: args.bus.into(),
+    };
     let plan = folding.plan(board.as_ref(), target, &options)?;
     let mut set = args.set.clone();
     set.extend(plan.iter().flat_map(|p| p.set.clone()));
@@ -311,6 +316,7 @@ fn manifest(
         "clock_mhz": design.clock_mhz,
         "most_stages": args.stages,
         "effort": args.effort,
+        "bus": args.bus.name(),
         "fused": !args.no_fuse,
         "seed": args.seed,
         "samples": {"file": input.file, "sha256": sha, "count": input.samples.count, "steps": input.samples.steps},

@@ -12,6 +12,7 @@ mod import;
 mod import_onnx;
 mod mask;
 mod new;
+mod reload;
 mod run;
 mod summary;
 mod synth;
