@@ -54,7 +54,8 @@ pub(super) fn activity(
     std::fs::write(at("keep.vlt"), keep)?;
     let object = at("obj");
     let verilate = Call::new("verilator").args(VERILATOR).args(["--flatten", "--Mdir"]).arg(&object);
-    let verilate = verilate.args(["--top-module", &design.name]).arg(at("keep.vlt")).arg(netlist).arg(at("cells.v"));
+    let verilate =
+        verilate.args(["--top-module", &design.name]).arg(at("keep.vlt")).arg(netlist).arg(at("cells.v"));
     toolbox.must(&verilate)?;
     if toolbox.is_dry() {
         return Ok(None);

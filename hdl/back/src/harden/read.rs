@@ -103,7 +103,8 @@ pub(super) fn read(text: &str) -> Result<Found, String> {
     let (mut scope, mut scopes) = (Vec::new(), 0);
     // Only memories may begin with something: a register begins with whatever its copies hold.
     let mut filled: Vec<String> = Vec::new();
-    found.names = r.tokens.iter().map(|t| &text[t.at.clone()]).filter(|w| is_name(w)).map(str::to_owned).collect();
+    found.names =
+        r.tokens.iter().map(|t| &text[t.at.clone()]).filter(|w| is_name(w)).map(str::to_owned).collect();
     // Ports are wires.
     r.until(";")?;
     while let Some(word) = r.peek() {

@@ -187,7 +187,8 @@ impl Reads<'_> {
     fn outside(&mut self, clocked: &Clocked, written: &[&str]) -> Result<(Vec<String>, Values), String> {
         let (mut wires, mut values) = (Vec::new(), Values::new());
         let mut named: BTreeMap<String, String> = BTreeMap::new();
-        for a in clocked.body.assignments().iter().filter(|a| a.clocked && written.contains(&a.name.as_str())) {
+        for a in clocked.body.assignments().iter().filter(|a| a.clocked && written.contains(&a.name.as_str()))
+        {
             let mut value = a.value.clone();
             for m in self.found.declared.iter().filter(|d| d.array.is_some()) {
                 while let Some(word) = word_of(&value, &m.name) {
