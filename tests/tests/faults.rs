@@ -9,7 +9,8 @@ use nervure_tests::{Built, bench, golden, registry, target};
 fn example(name: &str) -> (Network, Samples) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
     let network = nervure_front::load(&folder, registry(), &[]).unwrap_or_else(|d| panic!("{d}"));
-    let samples = nervure_front::samples(&folder.join("samples.npz"), &network).unwrap_or_else(|d| panic!("{d}"));
+    let samples =
+        nervure_front::samples(&folder.join("samples.npz"), &network).unwrap_or_else(|d| panic!("{d}"));
     (network, samples.take(40))
 }
 
@@ -48,7 +49,10 @@ fn a_wrong_vote_is_found() {
     let (hard, _) = Built::hardened(&network, target(), &Options::default()).expect("it can be hardened");
     let file = hard.rtl().join("xor_pulse_tmr.v");
     let text = std::fs::read_to_string(&file).expect("the cell is there");
-    let wrong = text.replace("assign held = (a & b) | (a & c) | (b & c);", "assign held = b;\n  wire unused = &{1'b0, a, c};");
+    let wrong = text.replace(
+        "assign held = (a & b) | (a & c) | (b & c);",
+        "assign held = b;\n  wire unused = &{1'b0, a, c};",
+    );
     assert_ne!(text, wrong);
     std::fs::write(&file, wrong).expect("it is written");
     let found = upset(&hard, &network, &samples, 1000, 1);

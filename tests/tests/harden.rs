@@ -31,7 +31,8 @@ fn visit((block, number, instance): &(&'static str, usize, Arc<dyn Instance>)) -
     };
     let mut wrong = built.lint();
     let plain = || built.files.iter().filter(|f| !f.path.ends_with("_flop.v") && !f.path.ends_with("_tmr.v"));
-    let clocked = plain().filter(|f| f.text.lines().any(|l| l.contains("always @(posedge clk)") && l.contains("_q <=")));
+    let clocked = plain()
+        .filter(|f| f.text.lines().any(|l| l.contains("always @(posedge clk)") && l.contains("_q <=")));
     wrong.extend(clocked.map(|f| format!("{} has a register of its own", f.path)));
     let copies = plain().map(|f| f.text.matches("example_tmr #(").count()).sum::<usize>();
     if copies != hardened.registers {

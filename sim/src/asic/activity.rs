@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use nervure_core::Samples;
 use serde::Serialize;
 
-use crate::cosim::{Bench, Subject, pack};
+use crate::cosim::{Bench, Subject};
 use crate::golden::Trace;
 use crate::tool::{Call, quote};
 use crate::verilate::{RunOptions, VERILATOR, compiler_call, harness, include, main_text};
@@ -54,7 +54,8 @@ pub(super) fn activity(
     std::fs::write(at("keep.vlt"), keep)?;
     let object = at("obj");
     let verilate = Call::new("verilator").args(VERILATOR).args(["--flatten", "--Mdir"]).arg(&object);
-    let verilate = verilate.args(["--top-module", &design.name]).arg(at("keep.vlt")).arg(netlist).arg(at("cells.v"));
+    let verilate =
+        verilate.args(["--top-module", &design.name]).arg(at("keep.vlt")).arg(netlist).arg(at("cells.v"));
     toolbox.must(&verilate)?;
     if toolbox.is_dry() {
         return Ok(None);
@@ -76,13 +77,12 @@ pub(super) fn activity(
     let link = link.args(runtime_sources(false).map(|s| runtime.join(s).with_extension("o")));
     toolbox.must(&link.arg("-lpthread"))?;
 
-    let beats = design.outputs.iter().zip(&trace.outputs).map(|(s, r)| pack::expected(r, s, samples.count).1);
-    let stimulus = pack::stimulus(network, &design.inputs, samples, samples.count, beats.collect());
-    stimulus.write(&at("stimulus.bin"))?;
+    let stimulus = crate::faults::prepare(design, network, samples, trace, scratch.path())?;
     let (inputs, _) = crate::verilate::boundary(design);
     let args = RunOptions::default().args(&stimulus, inputs.iter().map(|p| p.words));
     let run = Call::new(at("sim")).arg(at("stimulus.bin")).arg(at("result.bin")).args(args);
-    toolbox.must(&run.arg("max_cycles=10000000"))?;
+    let expected = format!("expected={}", at("expected.bin").display());
+    toolbox.must(&run.arg(expected).arg("max_cycles=10000000"))?;
     let bytes = std::fs::read(at("result.bin"))?;
     let words: Vec<u64> = bytes
         .chunks_exact(8)

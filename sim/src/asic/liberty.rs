@@ -74,7 +74,8 @@ impl Library {
 
     fn parse(text: String) -> Result<Self> {
         let mut scan = Scan { text: &text, at: 0 };
-        let mut library = Self { names: Vec::new(), cells: Vec::new(), text: String::new(), parts: Vec::new() };
+        let mut library =
+            Self { names: Vec::new(), cells: Vec::new(), text: String::new(), parts: Vec::new() };
         // Groups that are open: kind and name.
         let mut open: Vec<(String, usize)> = Vec::new();
         let mut cell: Option<Cell> = None;
@@ -114,7 +115,9 @@ impl Library {
                 Item::Attribute { name, value } => {
                     let Some(c) = &mut cell else { continue };
                     match (open.len(), name) {
-                        (2, "area") => c.area = value.parse().with_context(|| format!("the area of {}", c.name))?,
+                        (2, "area") => {
+                            c.area = value.parse().with_context(|| format!("the area of {}", c.name))?
+                        }
                         // An output is no input.
                         (3, "direction") if value != "input" && open[2].0 == "pin" => drop(c.inputs.pop()),
                         (3, "function") if open[2].0 == "pin" => c.functions.push(value.to_owned()),
@@ -133,11 +136,13 @@ impl Cell {
     fn is_nand2(&self) -> bool {
         let (inputs, [function]) = (&self.inputs[..], &self.functions[..]) else { return false };
         let [a, b] = inputs else { return false };
-        let value = |x: bool, y: bool| evaluate(function, &|pin| match pin {
-            p if p == a => Some(x),
-            p if p == b => Some(y),
-            _ => None,
-        });
+        let value = |x: bool, y: bool| {
+            evaluate(function, &|pin| match pin {
+                p if p == a => Some(x),
+                p if p == b => Some(y),
+                _ => None,
+            })
+        };
         !self.sequential
             && [(false, false), (false, true), (true, false), (true, true)]
                 .iter()
@@ -181,7 +186,8 @@ impl<'a> Scan<'a> {
     fn skip(&mut self) {
         loop {
             let rest = self.rest();
-            let blank = rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ';' | '\\')).len();
+            let blank = rest.len()
+                - rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ';' | '\\')).len();
             self.at += blank;
             if self.rest().starts_with("/*") {
                 self.at += self.rest().find("*/").map_or(self.rest().len(), |n| n + 2);
@@ -353,7 +359,8 @@ mod tests {
 
     #[test]
     fn several_files_are_one_library() {
-        let cell = |name: &str, area: f64| format!("library (l_{name}) {{ cell ({name}) {{ area : {area}; }} }}");
+        let cell =
+            |name: &str, area: f64| format!("library (l_{name}) {{ cell ({name}) {{ area : {area}; }} }}");
         let folder = tempfile::tempdir().unwrap();
         let files = ["a", "b"].map(|n| folder.path().join(n));
         std::fs::write(&files[0], cell("a", 1.0)).unwrap();

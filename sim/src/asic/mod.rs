@@ -13,10 +13,10 @@ use anyhow::{Context, Result, ensure};
 use nervure_core::{Samples, Target};
 use serde::Serialize;
 
-use crate::synth::{cells, script};
-use crate::tool::{Call, MissingTool, quote};
 use crate::cosim::{Bench, Subject};
 use crate::golden::Trace;
+use crate::synth::{cells, script};
+use crate::tool::{Call, MissingTool, quote};
 use crate::verilate::{names, sources};
 pub use activity::Activity;
 use liberty::Library;
@@ -80,7 +80,12 @@ pub fn needs_liberty(target: &Target) -> bool {
 /// Maps a design to standard cells; `None` in a dry run.
 ///
 /// Errors: a liberty file that cannot be used; cells that the library does not have.
-pub fn asic(bench: &Bench, subject: &Subject, target: &Target, options: &AsicOptions) -> Result<Option<Asic>> {
+pub fn asic(
+    bench: &Bench,
+    subject: &Subject,
+    target: &Target,
+    options: &AsicOptions,
+) -> Result<Option<Asic>> {
     let (toolbox, clock_mhz) = (bench.toolbox, options.clock_mhz);
     let (rtl, top) = (subject.rtl, subject.design.name.as_str());
     let mut versions = vec![toolbox.find("yosys")?.version];

@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn reports_are_read() {
-        let said = "worst slack -0.25\nGroup   Internal\nTotal   1e-03 2e-03 0.0 3.5e-03 100.0%\n   97.5% 2.5%\n";
+        let said =
+            "worst slack -0.25\nGroup   Internal\nTotal   1e-03 2e-03 0.0 3.5e-03 100.0%\n   97.5% 2.5%\n";
         let timing = parse(said, true).expect("it is a report");
         assert!((timing.worst_slack_ns + 0.25).abs() < 1e-9 && (timing.power_mw.unwrap() - 3.5).abs() < 1e-9);
         assert_eq!(parse("Error: no such file", true), None);

@@ -42,5 +42,5 @@ int main(int argc, char** argv) {
   std::FILE* g = std::fopen(argv[2], "wb");
   if (!g) return std::perror(argv[2]), 2;
   save(g, {all, cycle, bits, toggles, violations.size()});
-  return std::fclose(g) ? 2 : 0;
+  return std::fclose(g) || (expected_file && compare()) ? 2 : 0;
 }

@@ -31,8 +31,9 @@ pub(super) fn build(bench: &Bench, design: &Design, rtl: &Path) -> Result<Option
     let mut modules: BTreeMap<String, Storage> = BTreeMap::new();
     let runtime_key = runtime_key(toolbox, false)?;
     let (main, own) = (main_text(design), include_str!("faults.cpp"));
-    let mut text: Vec<Vec<u8>> =
-        [runtime_key.as_str(), &main, harness(), own, &KEEP.join(" ")].map(|t| t.as_bytes().to_vec()).to_vec();
+    let mut text: Vec<Vec<u8>> = [runtime_key.as_str(), &main, harness(), own, &KEEP.join(" ")]
+        .map(|t| t.as_bytes().to_vec())
+        .to_vec();
     for file in &files {
         let (name, verilog) = (file.file_stem().unwrap_or_default(), std::fs::read_to_string(file)?);
         let storage = nervure_back::storage(&verilog)

@@ -64,7 +64,10 @@ pub(super) fn find(header: &str, top: &str, modules: &BTreeMap<String, Storage>)
     while let Some(module) = open.pop() {
         let storage = modules.get(&module).with_context(|| format!("there is no module `{module}`"))?;
         for name in &storage.registers {
-            ensure!(seen.contains(&(module.clone(), name.clone())), "Verilator kept no `{name}` of `{module}`");
+            ensure!(
+                seen.contains(&(module.clone(), name.clone())),
+                "Verilator kept no `{name}` of `{module}`"
+            );
         }
         open.extend(storage.instances.values().filter(|m| used.insert((*m).clone())).cloned());
     }

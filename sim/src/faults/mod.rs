@@ -147,8 +147,8 @@ pub fn inject(
     Ok(Some(Faults { registers: injector.flops.len(), flip_flops, window: options.window, flips }))
 }
 
-/// Writes stimulus and expected beats.
-fn prepare(
+/// Writes `stimulus.bin` and `expected.bin`.
+pub(crate) fn prepare(
     design: &Design,
     network: &Network,
     samples: &Samples,

@@ -68,7 +68,8 @@ pub fn harden(
         done.registers += registers;
         for memory in found.declared.iter().filter(|d| d.array.is_some()) {
             let name = format!("{module}.{}", memory.name);
-            let written = found.clocked.iter().flat_map(|c| c.body.assignments()).any(|a| a.name == memory.name);
+            let written =
+                found.clocked.iter().flat_map(|c| c.body.assignments()).any(|a| a.name == memory.name);
             let list = if written { &mut done.unprotected_memories } else { &mut done.constant_memories };
             list.push(name);
         }
@@ -77,7 +78,10 @@ pub fn harden(
     if done.registers > 0 {
         let context = json!({"cell": cell, "flop": flop, "origin": origin(design)});
         for (module, template) in [(&cell, "tmr.v"), (&flop, "flop.v")] {
-            out.push(File { path: format!("rtl/{module}.v"), text: print(registry, template, None, &context) });
+            out.push(File {
+                path: format!("rtl/{module}.v"),
+                text: print(registry, template, None, &context),
+            });
         }
         out.sort_by(|a, b| a.path.cmp(&b.path));
     }

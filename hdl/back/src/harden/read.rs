@@ -101,7 +101,10 @@ pub(super) fn read(text: &str) -> Result<Found, String> {
     let mut r = Reader { text, tokens: tokens(text), next: 0 };
     let mut found = Found::default();
     let (mut scope, mut scopes) = (Vec::new(), 0);
-    found.names = r.tokens.iter().map(|t| &text[t.at.clone()]).filter(|w| is_name(w)).map(str::to_owned).collect();
+    // Only memories may begin with something: a register begins with whatever its copies hold.
+    let mut filled: Vec<String> = Vec::new();
+    found.names =
+        r.tokens.iter().map(|t| &text[t.at.clone()]).filter(|w| is_name(w)).map(str::to_owned).collect();
     // Ports are wires.
     r.until(";")?;
     while let Some(word) = r.peek() {
@@ -113,8 +116,12 @@ pub(super) fn read(text: &str) -> Result<Found, String> {
             "always" => found.clocked.extend(r.always(&scope)?),
             "initial" => {
                 r.next += 1;
-                r.expect("$readmemh")?;
-                r.until(";")?;
+                if r.peek() == Some("$readmemh") {
+                    r.until(";")?;
+                } else {
+                    let body = r.statement()?;
+                    filled.extend(body.assignments().iter().map(|a| a.name.clone()));
+                }
             }
             "function" => r.until("endfunction")?,
             "begin" => {
@@ -135,7 +142,11 @@ pub(super) fn read(text: &str) -> Result<Found, String> {
             }
         }
     }
-    Ok(found)
+    let is_memory = |name: &String| found.declared.iter().any(|d| d.name == *name && d.array.is_some());
+    match filled.iter().find(|name| !is_memory(name)) {
+        Some(name) => Err(format!("`{name}` has an initial value")),
+        None => Ok(found),
+    }
 }
 
 struct Reader<'a> {

@@ -9,14 +9,19 @@ use super::token::tokens;
 
 /// The registers: what is assigned at the clock edge and is no memory.
 ///
-/// Errors: an assignment to what is not declared, or from two blocks to one register.
+/// Errors: an assignment to what is not declared, or from two blocks to all of one register.
 pub(super) fn registers(found: &Found) -> Result<Vec<&Declared>, String> {
-    let mut writer: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut writer: BTreeMap<usize, (usize, bool)> = BTreeMap::new();
     for (block, clocked) in found.clocked.iter().enumerate() {
         for a in clocked.body.assignments().iter().filter(|a| a.clocked) {
             let place = declared(found, &a.name, &clocked.scope)?;
-            if found.declared[place].array.is_none() && *writer.entry(place).or_insert(block) != block {
-                return Err(format!("two blocks write `{}`", a.name));
+            if found.declared[place].array.is_some() {
+                continue;
+            }
+            let (first, part) = writer.entry(place).or_insert((block, true));
+            *part &= !a.select.is_empty();
+            if *first != block && !*part {
+                return Err(format!("two blocks write all of `{}`", a.name));
             }
         }
     }
@@ -127,7 +132,9 @@ fn rewrite(
     let mut head: String = wires.iter().map(|wire| format!("{wire}\n{indent}")).collect();
     head += "always @* begin\n";
     for name in &written {
-        writeln!(head, "{indent}  {} = {name};", next[name]).expect("writing to a string");
+        for part in defaults(found, clocked, name) {
+            writeln!(head, "{indent}  {}{part} = {name}{part};", next[name]).expect("writing to a string");
+        }
     }
     if !memories.is_empty() {
         // Two blocks: the memories as they were, and the registers.
@@ -155,6 +162,17 @@ fn rewrite(
     Ok(())
 }
 
+/// The parts of a register that a block keeps where it loads nothing: all of it, unless another block has its own part.
+fn defaults(found: &Found, clocked: &Clocked, name: &str) -> BTreeSet<String> {
+    let writes = |c: &Clocked| c.body.assignments().iter().any(|a| a.clocked && a.name == name);
+    let same = |c: &&Clocked| c.scope == clocked.scope && writes(c);
+    if found.clocked.iter().filter(same).count() < 2 {
+        return BTreeSet::from([String::new()]);
+    }
+    let own = clocked.body.assignments().into_iter().filter(|a| a.name == name);
+    own.map(|a| a.select.clone()).collect()
+}
+
 /// Values of assignments that are written otherwise.
 type Values = BTreeMap<String, String>;
 
@@ -169,7 +187,8 @@ impl Reads<'_> {
     fn outside(&mut self, clocked: &Clocked, written: &[&str]) -> Result<(Vec<String>, Values), String> {
         let (mut wires, mut values) = (Vec::new(), Values::new());
         let mut named: BTreeMap<String, String> = BTreeMap::new();
-        for a in clocked.body.assignments().iter().filter(|a| a.clocked && written.contains(&a.name.as_str())) {
+        for a in clocked.body.assignments().iter().filter(|a| a.clocked && written.contains(&a.name.as_str()))
+        {
             let mut value = a.value.clone();
             for m in self.found.declared.iter().filter(|d| d.array.is_some()) {
                 while let Some(word) = word_of(&value, &m.name) {

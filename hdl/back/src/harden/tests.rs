@@ -74,3 +74,14 @@ fn instances_are_found() {
     let found: Vec<_> = storage(text).unwrap().instances.into_iter().collect();
     assert_eq!(found, [("u_x".into(), "m_x".into()), ("u_y".into(), "m_y".into())]);
 }
+
+#[test]
+fn blocks_may_write_parts_of_a_register() {
+    let text = "module m (\n  input wire clk\n);\n  reg [3:0] a_q;\n  reg [3:0] b_mem [0:7];\n  integer i;\n  \
+        initial for (i = 0; i < 8; i = i + 1) b_mem[i] = 4'd0;\n  always @(posedge clk) if (x) a_q[1:0] <= y;\n  \
+        always @(posedge clk) a_q[3:2] <= z;\nendmodule\n";
+    let (text, count) = hard(text).unwrap();
+    assert_eq!(count, 1);
+    assert!(text.contains("a_d[1:0] = a_q[1:0];\n    if (x) a_d[1:0] = y;"), "{text}");
+    assert!(text.contains("a_d[3:2] = a_q[3:2];\n    a_d[3:2] = z;"), "{text}");
+}

@@ -56,7 +56,8 @@ pub(super) fn asic(console: &Console, args: &SynthArgs, target: &Target, manifes
     let power = found.timing.and_then(|t| t.power_mw);
     let energy = power.zip(interval).map(|(mw, cycles)| mw * cycles / f64::from(clock_mhz));
     let met = found.timing.is_none_or(|t| t.worst_slack_ns >= 0.0);
-    let timing = found.timing.map(|t| json!({"worst_slack_ns": t.worst_slack_ns, "power_mw": t.power_mw.map(digits)}));
+    let timing =
+        found.timing.map(|t| json!({"worst_slack_ns": t.worst_slack_ns, "power_mw": t.power_mw.map(digits)}));
     let object = json!({"name": manifest["name"], "passed": met, "synth": {
         "target": found.target, "liberty": found.liberty, "nand2": found.nand2, "nand2_um2": found.nand2_um2,
         "cells": found.cells, "ff": found.ff, "area_um2": rounded(found.area_um2), "kge": rounded(found.kge),
@@ -94,11 +95,17 @@ fn words(found: &Asic, target: &Target, energy: Option<f64>) -> String {
         Some(t) => {
             let missed = if t.worst_slack_ns < 0.0 { ": MISSED" } else { "" };
             let clock = found.clock_mhz;
-            rows.push(row("slack", format!("{:.2} ns at {clock} MHz, without wires{missed}", t.worst_slack_ns)));
+            rows.push(row(
+                "slack",
+                format!("{:.2} ns at {clock} MHz, without wires{missed}", t.worst_slack_ns),
+            ));
             rows.extend(t.power_mw.map(|mw| row("power", format!("{mw:.4} mW, glitches not counted"))));
             rows.extend(energy.map(|nj| row("energy", format!("{nj:.5} nJ an inference"))));
         }
-        None => rows.push(row("slack", "unknown: `sta` is not installed; `apt-get install opensta` brings it".into())),
+        None => rows.push(row(
+            "slack",
+            "unknown: `sta` is not installed; `apt-get install opensta` brings it".into(),
+        )),
     }
     table(&rows)
 }
