@@ -15,6 +15,7 @@ const NEEDED: [(Needed, &str); 7] = [
     (Needed::Program("nextpnr-ice40"), "nextpnr-ice40"),
     (Needed::Program("g++"), "g++"),
     (Needed::Program("make"), "make"),
+    (Needed::Program("sta"), "opensta"),
     // Verilator's trace code includes it.
     (Needed::Header("zlib.h"), "zlib1g-dev"),
 ];
