@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use nervure_back::Options;
 use nervure_tests::command::{nervure, root, tree};
+use nervure_tests::{Built, golden, registry, target};
 use serde_json::Value;
 
 const TMP: &str = env!("CARGO_TARGET_TMPDIR");
@@ -88,6 +90,41 @@ fn digits_nm() {
 #[test]
 fn digits_autoencoder() {
     assert!(number(&example("digits-autoencoder"), "/reconstruction_mse") >= 0.0);
+}
+
+/// The same weights unrolled: the same images, one a cycle.
+#[test]
+fn digits_autoencoder_unrolled() {
+    let path = root().join("examples/digits-autoencoder/unrolled.yaml");
+    let network = nervure_front::load(&path, registry(), &[]).unwrap_or_else(|d| panic!("{d}"));
+    let folded = nervure_front::load(&path.with_file_name("network.yaml"), registry(), &[]);
+    let folded = folded.unwrap_or_else(|d| panic!("{d}"));
+    let samples = nervure_front::samples(&path.with_file_name("samples.npz"), &network);
+    let samples = samples.unwrap_or_else(|d| panic!("{d}"));
+    let outputs = |n| golden(n, &samples).unwrap_or_else(|d| panic!("{d}")).outputs.remove(0);
+    let (a, b) = (outputs(&network), outputs(&folded));
+    let mut images = [vec![0; a.tensor.len()], vec![0; b.tensor.len()]];
+    for sample in 0..samples.count {
+        a.get(sample, 0, &mut images[0]);
+        b.get(sample, 0, &mut images[1]);
+        assert_eq!(images[0], images[1], "image {sample}");
+    }
+    let built = Built::new(&network, target(), &Options::default()).unwrap_or_else(|d| panic!("{d}"));
+    let report = built.check(&network, &samples.take(100), 1, None).unwrap_or_else(|text| panic!("{text}"));
+    let cycles = report.sample_cycles.windows(2).map(|two| two[1].finish - two[0].finish);
+    assert!(
+        cycles.clone().count() > 90 && cycles.clone().all(|n| n == 1),
+        "{:?}",
+        cycles.collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn pulse_1d() {
+    let m = example("pulse-1d");
+    assert!(number(&m, "/reconstruction_mse") <= 30.0, "{}", m["reconstruction_mse"]);
+    // One sample of the digitizer a clock.
+    assert!(number(&m, "/design/interval_cycles") <= 32.0, "{}", m["design"]["interval_cycles"]);
 }
 
 #[test]

@@ -289,14 +289,17 @@ fn reuses(fan: Fan) -> Vec<usize> {
     all.into_iter().collect()
 }
 
-/// The folding of this reuse with the fewest accumulators. Errors: `E0202` where there is none.
+/// The folding of this reuse with the narrowest beats, in and out together; of several the one with the fewest passes.
+///
+/// Errors: `E0202` where there is none.
 fn reused(fan: Fan, reuse: usize) -> Result<Fan, Diagnostic> {
-    let beats = |simd: usize| fan.inputs / simd;
-    let simd = (1..=fan.inputs).rev().find(|simd| {
-        let whole = fan.inputs.is_multiple_of(*simd) && reuse > 0 && reuse.is_multiple_of(beats(*simd));
-        whole && fan.outputs.is_multiple_of(reuse / beats(*simd))
+    let foldings = (1..=fan.inputs).filter(|simd| fan.inputs.is_multiple_of(*simd)).filter_map(|simd| {
+        let beats = fan.inputs / simd;
+        let passes = if reuse.is_multiple_of(beats) { reuse / beats } else { 0 };
+        let whole = passes > 0 && fan.outputs.is_multiple_of(passes);
+        whole.then(|| Fan { simd, pe: fan.outputs / passes, ..fan })
     });
-    let Some(simd) = simd else {
+    let Some(folding) = foldings.min_by_key(|f| (f.pe + f.simd, f.passes())) else {
         let all: Vec<String> = reuses(fan).iter().map(ToString::to_string).collect();
         let message = format!(
             "`reuse` is {reuse}, which is no divisor of the number of inputs ({}) times one of the number of outputs ({})",
@@ -306,7 +309,7 @@ fn reused(fan: Fan, reuse: usize) -> Result<Fan, Diagnostic> {
             Diagnostic::new("E0202", message, format!("choose one of {}", all.join(", "))).at("reuse")
         );
     };
-    Ok(Fan { simd, pe: fan.outputs * beats(simd) / reuse, ..fan })
+    Ok(folding)
 }
 
 #[cfg(test)]
