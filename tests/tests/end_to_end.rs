@@ -91,6 +91,13 @@ fn digits_autoencoder() {
 }
 
 #[test]
+fn econ_t() {
+    let m = example("econ-t");
+    assert!(number(&m, "/reconstruction_mse") == 0.0, "the codes are those of training");
+    assert!(number(&m, "/verify/cycles_per_sample_mean") <= 8.0, "{m:#}");
+}
+
+#[test]
 fn braille_rsnn() {
     assert!(number(&example("braille-rsnn"), "/accuracy") > 0.95);
     // The network that is shipped is the one that its model file gives, but for the lanes.
