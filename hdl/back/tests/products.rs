@@ -68,6 +68,33 @@ fn layers_have_no_products_and_fewer_adders() {
 }
 
 #[test]
+fn a_bias_rounds_without_an_adder() {
+    let mut rng = SmallRng::seed_from_u64(3);
+    for (n, rounding) in
+        [(1, Rounding::HalfUp), (4, Rounding::HalfUp), (1, Rounding::HalfEven), (4, Rounding::HalfEven)]
+    {
+        let k = Builder::new();
+        let x: Vec<Expr<'_>> = (0..3).map(|i| k.input(&format!("x{i}"), signed(4))).collect();
+        let sum = x[0] * k.constant(5, 0) - x[1] * k.constant(3, 0) + x[2] + k.constant(7, 0);
+        k.output("rectified", sum.clamp(0, 1000).shr(n, rounding).clamp(0, 9));
+        let other = x[0] - x[1] * k.constant(6, 0) + k.constant(-3, 0);
+        k.output("signed", other.shr(n, rounding) + x[2]);
+        let old = k.finish();
+        let mut new = share_constant_products(&old, &OPTIONS);
+        new.simplify();
+        for case in 0..1 << 12 {
+            let inputs: Vec<i64> = (0..3).map(|i| (case >> (4 * i) & 15) - 8).collect();
+            assert_eq!(old.eval(0, &inputs, &[]), new.eval(0, &inputs, &[]), "{inputs:?} {rounding:?}");
+        }
+        let rounds =
+            |v: &&nervure_core::kernel::Value| matches!(v.op, Op::Shr(_, _, r) if r != Rounding::Floor);
+        assert_eq!(new.values.iter().filter(rounds).count(), 0, "{rounding:?}");
+        let clamps = new.values.iter().filter(|v| matches!(v.op, Op::Clamp(_))).count();
+        assert_eq!(clamps, 1, "the two of `rectified` are one, and `signed` has none");
+    }
+}
+
+#[test]
 fn long_chains_and_wide_numbers_stay_exact() {
     let mut rng = SmallRng::seed_from_u64(2);
     let k = Builder::new();
@@ -109,7 +136,11 @@ fn random_kernel(rng: &mut SmallRng) -> Kernel {
             7 => a + c,
             8 => a.complement(),
             9 => a.shl(rng.random_range(0..3)),
-            10 => a.shr(rng.random_range(0..3), Rounding::HalfUp).clamp(-50, 60),
+            10 => {
+                let modes = [Rounding::HalfUp, Rounding::HalfEven, Rounding::TowardZero];
+                let a = if rng.random_range(0..2) == 0 { a.clamp(-20, 400) } else { a };
+                a.shr(rng.random_range(0..3), modes[rng.random_range(0..3)]).clamp(-50, 60)
+            }
             _ => k.select(a.gt(b), a, c),
         };
         // Widths double with every product: none is needed beyond this.

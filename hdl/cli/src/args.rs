@@ -122,9 +122,19 @@ pub(crate) struct BuildArgs {
     /// Seed of initial values, stalls and the moment of the reset.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=0xffff_ffff))]
     pub(crate) seed: u64,
+    /// Guard against upsets: tmr holds every register three times, with a vote that mends a flip within a cycle.
+    #[arg(long, value_enum, value_name = "HOW", conflicts_with = "fit")]
+    pub(crate) harden: Option<Harden>,
     /// Leave the Yosys run out.
     #[arg(long)]
     pub(crate) no_synth: bool,
+}
+
+/// How a design is guarded against upsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Harden {
+    /// Every register in three copies with a majority vote.
+    Tmr,
 }
 
 /// `nervure run`.
@@ -197,6 +207,9 @@ pub(crate) struct VerifyArgs {
     /// How many seeds to try, one after the other.
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) seeds: u64,
+    /// Flip so many flip-flops instead, one a run, and say what became of them; a hardened design must not show any.
+    #[arg(long, value_name = "N", conflicts_with_all = ["seeds", "waves", "output"], value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub(crate) faults: Option<u64>,
     /// Write `sim/waves.fst` around the first mismatch, or from the start.
     #[arg(long)]
     pub(crate) waves: bool,
@@ -247,6 +260,15 @@ pub(crate) struct SynthArgs {
     /// Technology family [default: the build's].
     #[arg(long)]
     pub(crate) target: Option<String>,
+    /// Liberty file of target asic, compressed or not; several are one library.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) liberty: Vec<PathBuf>,
+    /// Clock to hold target asic against [default: the build's].
+    #[arg(long, value_name = "MHZ", requires = "liberty", value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(crate) clock: Option<u32>,
+    /// Leave out the simulation of the mapped netlist, and so power and energy.
+    #[arg(long, requires = "liberty")]
+    pub(crate) no_energy: bool,
 }
 
 /// `nervure import`.

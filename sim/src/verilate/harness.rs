@@ -10,7 +10,7 @@ pub fn harness() -> &'static str {
 }
 
 /// Input and output ports of a design.
-pub(super) fn ports(design: &Design) -> (Vec<Port>, Vec<Port>) {
+pub(crate) fn ports(design: &Design) -> (Vec<Port>, Vec<Port>) {
     let of = |streams: &[nervure_core::Stream], input| streams.iter().map(|s| Port::new(s, input)).collect();
     (of(&design.inputs, true), of(&design.outputs, false))
 }

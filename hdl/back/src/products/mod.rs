@@ -8,6 +8,7 @@
 //! Deliberately absent: products of two values, and anything about layers: this is a pass over one graph.
 
 mod regions;
+mod rounding;
 
 use std::collections::HashMap;
 
@@ -15,23 +16,27 @@ use nervure_cmvm::{Interval, Matrix, Options, Solution, Term, solve};
 use nervure_core::kernel::{Kernel, Op, Range, Value, ValueId};
 
 use regions::{Region, Root, regions};
+use rounding::round_sums;
 
 /// Ends of the leaves' ranges, and the weights of all roots.
 type Question = (Vec<(i128, i128)>, Vec<i64>);
 
-/// The same kernel with its products with constants as shared adders; regions share the effort.
+/// The same kernel with its products with constants as shared adders; regions share the effort by their adders.
 pub fn share_constant_products(kernel: &Kernel, options: &Options) -> Kernel {
+    let kernel = &round_sums(kernel);
     let mut solved: HashMap<Question, Solution> = HashMap::new();
     let mut rewrite = Rewrite { kernel, values: Vec::new(), new_id: vec![None; kernel.values.len()] };
     let regions = regions(kernel);
-    let options = &Options { effort: options.effort / regions.len().max(1) as u64, ..options.clone() };
+    let all = regions.iter().map(|r| r.bits).sum::<u64>().max(1);
     let regions: Vec<(Region, Solution)> = regions
         .into_iter()
         .filter_map(|region| {
             let matrix = matrix(kernel, &region);
             let ends = matrix.inputs().iter().map(|r| (r.lo, r.hi)).collect();
             let weights = region.roots.iter().flat_map(|r| r.weights.iter().copied()).collect();
-            let solution = solved.entry((ends, weights)).or_insert_with(|| solve(&matrix, options));
+            let effort = (u128::from(options.effort) * u128::from(region.bits) / u128::from(all)) as u64;
+            let options = Options { effort, ..options.clone() };
+            let solution = solved.entry((ends, weights)).or_insert_with(|| solve(&matrix, &options));
             (cost(kernel, &region, solution) < region.bits).then(|| (region, solution.clone()))
         })
         .collect();

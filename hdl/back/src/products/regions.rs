@@ -115,6 +115,12 @@ pub(super) fn regions(kernel: &Kernel) -> Vec<Region> {
     members.into_values().map(|roots| region(kernel, &sums, &roots)).collect()
 }
 
+/// Which values are sums with a constant that need an adder for it.
+pub(super) fn has_constant(kernel: &Kernel) -> Vec<bool> {
+    let with = |s: &Option<Sum>| s.as_ref().is_some_and(|s| s.constant != 0 && !s.weights.is_empty());
+    sums(kernel).iter().map(with).collect()
+}
+
 /// A leaf, as sums of one rank read it.
 type Ranked = (u32, ValueId);
 

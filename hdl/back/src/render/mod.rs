@@ -72,7 +72,7 @@ fn tidy(text: &str) -> String {
     out.replace("\n\n);", "\n);").replace("\n\nendmodule", "\nendmodule")
 }
 
-fn origin(design: &Design) -> String {
+pub(crate) fn origin(design: &Design) -> String {
     let version = env!("CARGO_PKG_VERSION");
     match &design.source {
         Some((file, sha)) => {

@@ -1,10 +1,12 @@
 //! One file a verb. Each returns whether every check passed; an error is bad input or a missing tool.
 
+mod asic;
 mod blocks;
 mod boards;
 mod build;
 mod closed;
 mod doctor;
+mod faults;
 mod folding;
 mod import;
 mod import_onnx;

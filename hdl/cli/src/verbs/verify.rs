@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use nervure_back::Options;
-use nervure_core::{Bus, Samples};
+use nervure_core::{Bus, Registry, Samples};
 use nervure_sim::cosim::Pass;
 use nervure_sim::golden::{self, GoldenOptions, Trace};
 use nervure_sim::verilate::Waves;
@@ -13,6 +13,7 @@ use nervure_sim::{Bench, Cache, CosimOptions, Prediction, Report, Subject, cosim
 use serde_json::{Value, json};
 
 use super::closed::{self, Closing};
+use super::faults::faults;
 use super::reload;
 use super::run::arrays;
 use super::summary;
@@ -32,15 +33,7 @@ const FROM_START: u64 = 20_000;
 pub(crate) fn verify(console: &Console, args: &VerifyArgs) -> Result<bool> {
     let registry = nervure_templates::registry();
     let manifest = manifest(&args.dir)?;
-    let target = registry.target(manifest["target"].as_str().unwrap_or("xc7"))?;
-    let network = nervure_front::load(&args.dir.join("sim/network.yaml"), &registry, &[])?;
-    let number = |field: &str| manifest[field].as_u64().and_then(|n| u32::try_from(n).ok());
-    let separate = manifest["fused"] == false;
-    let effort = manifest["effort"].as_u64();
-    let bus = if manifest["bus"] == "i2c" { Bus::I2c } else { Bus::AxiLite };
-    let options =
-        Options { clock_mhz: number("clock_mhz"), most_stages: number("most_stages"), separate, effort, bus };
-    let compiled = Compiled::new(network, &registry, target, &options)?;
+    let compiled = opened(&args.dir, &manifest, &registry)?;
     if manifest["version"] != env!("CARGO_PKG_VERSION") {
         console.note(&format!(
             "note: built by nervure {}; cycles may be predicted otherwise",
@@ -61,6 +54,9 @@ pub(crate) fn verify(console: &Console, args: &VerifyArgs) -> Result<bool> {
         nervure_front::samples(&input, &compiled.network)?
     };
     let samples = if args.samples == 0 { all } else { all.take(args.samples) };
+    if let Some(count) = args.faults {
+        return faults(console, args, count, &compiled, &samples, &manifest["harden"]);
+    }
 
     let stage = console.stage("golden", samples.count);
     let trace = golden::run(&compiled.network, &samples, GoldenOptions::default(), &|n| stage.at(n))?;
@@ -148,6 +144,19 @@ impl Job<'_> {
         };
         cosim(&self.bench, &subject, self.samples, self.trace, &options)
     }
+}
+
+/// The network and design of build directory `dir`.
+pub(super) fn opened<'a>(dir: &Path, manifest: &Value, registry: &'a Registry) -> Result<Compiled<'a>> {
+    let target = registry.target(manifest["target"].as_str().unwrap_or("xc7"))?;
+    let network = nervure_front::load(&dir.join("sim/network.yaml"), registry, &[])?;
+    let number = |field: &str| manifest[field].as_u64().and_then(|n| u32::try_from(n).ok());
+    let separate = manifest["fused"] == false;
+    let effort = manifest["effort"].as_u64();
+    let bus = if manifest["bus"] == "i2c" { Bus::I2c } else { Bus::AxiLite };
+    let options =
+        Options { clock_mhz: number("clock_mhz"), most_stages: number("most_stages"), separate, effort, bus };
+    Ok(Compiled::new(network, registry, target, &options)?)
 }
 
 /// Files of the RTL that are not as the manifest says.

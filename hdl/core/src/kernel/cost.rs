@@ -14,6 +14,7 @@ impl Kernel {
             Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Word(..) | Op::Const => 0,
             Op::Shl(..) | Op::Wrap(_) => 0,
             Op::Shr(_, _, Rounding::Floor) | Op::Complement(_) => 0,
+            Op::Add(a, b) if self.side_by_side(a, b).is_some() => 0,
             Op::Add(..) | Op::AddCarry(..) | Op::Sub(..) | Op::Shr(..) => t.adder_ps(bits),
             Op::Mul(a, b) if t.multiplier_bits[0] > 0 => {
                 let passes =
@@ -55,6 +56,7 @@ impl Kernel {
             Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Word(..) | Op::Const => 0,
             Op::Shl(..) | Op::Wrap(_) => 0,
             Op::Shr(_, _, Rounding::Floor) | Op::Not(_) | Op::Complement(_) => 0,
+            Op::Add(a, b) if self.side_by_side(a, b).is_some() => 0,
             Op::Add(..) | Op::AddCarry(..) | Op::Sub(..) | Op::Shr(..) => bits,
             Op::Mul(a, b) => {
                 let (wide, narrow) = (width(a).max(width(b)), width(a).min(width(b)));

@@ -74,10 +74,12 @@ fn slice(lo: u32, bits: u32) -> String {
 }
 
 pub(super) struct Emitter<'a> {
-    kernel: &'a Kernel,
-    stages: &'a Stages,
+    pub(super) kernel: &'a Kernel,
+    pub(super) stages: &'a Stages,
     names: Vec<String>,
     stores: &'a [PortText],
+    /// Reads of each value.
+    pub(super) reads: Vec<u32>,
     /// Per value and stage: mask of bits that something reads there.
     used: Vec<Vec<u128>>,
     extra_unused: Vec<String>,
@@ -136,6 +138,7 @@ pub fn emit(kernel: &Kernel, stages: &Stages) -> Text {
         stages,
         names,
         stores: &stores,
+        reads: kernel.reads(),
         used: vec![vec![0; stages.count as usize]; kernel.values.len()],
         extra_unused: Vec::new(),
     };
@@ -257,11 +260,8 @@ impl Emitter<'_> {
             lines.push(format!("      default: {name} = {};\n    endcase", literal(0, bits)));
             return;
         }
-        if let Op::AddCarry(a, b, c) = v.op {
-            // The carry enters through an extra low bit, so that synthesis maps it to one carry chain. Written as a
-            // subtraction, Yosys keeps `a` as the operand that feeds the chain, whatever selects `b`.
-            let (a, b, c) = (self.at(a, stage, bits), self.at(b, stage, bits), self.at(c, stage, 1));
-            lines.push(format!("wire [{bits}:0] {name}_carry = {{{a}, {c}}} - {{~({b}), 1'b1}};"));
+        if let Some(carry) = self.carry(&v, stage, bits) {
+            lines.push(format!("wire [{bits}:0] {name}_carry = {carry};"));
             let range = if bits == 1 { "1".into() } else { format!("{bits}:1") };
             lines.push(format!("wire{kind} {name} = {name}_carry[{range}];"));
             self.extra_unused.push(format!("{name}_carry[0]"));
@@ -274,6 +274,12 @@ impl Emitter<'_> {
     fn expression(&mut self, v: &Value, stage: u32, bits: u32) -> String {
         match v.op {
             Op::Add(a, b) => {
+                if let Some((high, n, low)) = self.kernel.side_by_side(a, b)
+                    && bits > n.into()
+                {
+                    let n = u32::from(n);
+                    return format!("{{{}, {}}}", self.at(high, stage, bits - n), self.at(low, stage, n));
+                }
                 for (x, c) in [(a, b), (b, a)] {
                     let r = self.value(c).range;
                     if r.lo == r.hi && r.lo < 0 {

@@ -11,6 +11,7 @@ mod build;
 mod compose;
 mod cost;
 pub mod emit;
+mod emit_carry;
 mod emit_round;
 mod eval;
 mod expr;

@@ -3,11 +3,13 @@
 use super::{Kernel, Op, ValueId};
 
 impl Kernel {
-    /// Reads through values that only repeat another or shift one that was shifted already, and removes what is left unread.
+    /// Reads through values that only repeat another, shift one that was shifted already, or clamp one that nothing else
+    /// reads and that was clamped already, and removes what is left unread.
     ///
     /// Afterwards an operation may combine values whose fractions differ: only the integers count. The last pass before
     /// emission, therefore.
     pub fn simplify(&mut self) {
+        let reads = self.reads();
         for i in 0..self.values.len() {
             let read = |id: ValueId| match self.value(id).op {
                 Op::Shl(a, 0) if self.value(a).range == self.value(id).range => a,
@@ -19,11 +21,37 @@ impl Kernel {
                     Op::Shl(b, m) if u32::from(n) + u32::from(m) < 64 => Op::Shl(b, n + m),
                     _ => op,
                 },
+                Op::Clamp(a) if self.value(a).range == self.values[i].range => Op::Shl(a, 0),
+                // The outer range is what the inner limits become.
+                Op::Clamp(a) => match self.value(a).op {
+                    Op::Clamp(b) if reads[a.index()] == 1 => Op::Clamp(b),
+                    _ => op,
+                },
                 _ => op,
             };
             self.values[i].op = op;
         }
         self.remove_dead();
+    }
+
+    /// How many operations, outputs and next states read each value.
+    pub fn reads(&self) -> Vec<u32> {
+        let mut reads = vec![0; self.values.len()];
+        let operands = self.values.iter().flat_map(|v| v.op.operands());
+        let ends = self.outputs.iter().map(|(_, id)| *id).chain(self.states.iter().map(|s| s.next));
+        operands.chain(ends).for_each(|id| reads[id.index()] += 1);
+        reads
+    }
+
+    /// Where `a + b` is no more than bits side by side: what the upper ones are, times which power of two, and the lower.
+    pub fn side_by_side(&self, a: ValueId, b: ValueId) -> Option<(ValueId, u8, ValueId)> {
+        [(a, b), (b, a)].into_iter().find_map(|(x, low)| match self.value(x).op {
+            Op::Shl(high, n) => {
+                let r = self.value(low).range;
+                (n > 0 && r.lo >= 0 && r.bits() <= n.into()).then_some((high, n, low))
+            }
+            _ => None,
+        })
     }
 
     /// Removes values that no output or state needs, and inputs' and names' references to them.
