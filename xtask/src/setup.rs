@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 /// What a build needs of the machine: how to see that it is there, and the Debian package that brings it.
-const NEEDED: [(Needed, &str); 7] = [
+const NEEDED: [(Needed, &str); 8] = [
     (Needed::Program("verilator"), "verilator"),
     (Needed::Program("yosys"), "yosys"),
     (Needed::Program("iverilog"), "iverilog"),

@@ -69,7 +69,6 @@ fn layers_have_no_products_and_fewer_adders() {
 
 #[test]
 fn a_bias_rounds_without_an_adder() {
-    let mut rng = SmallRng::seed_from_u64(3);
     for (n, rounding) in
         [(1, Rounding::HalfUp), (4, Rounding::HalfUp), (1, Rounding::HalfEven), (4, Rounding::HalfEven)]
     {
