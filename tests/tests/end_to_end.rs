@@ -128,6 +128,13 @@ fn pulse_1d() {
 }
 
 #[test]
+fn econ_t() {
+    let m = example("econ-t");
+    assert!(number(&m, "/reconstruction_mse") == 0.0, "the codes are those of training");
+    assert!(number(&m, "/verify/cycles_per_sample_mean") <= 8.0, "{m:#}");
+}
+
+#[test]
 fn jet_mlp() {
     let m = example("jet-mlp");
     assert!(number(&m, "/accuracy") >= 0.81, "accuracy {}", m["accuracy"]);
