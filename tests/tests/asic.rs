@@ -55,12 +55,20 @@ fn a_design_is_mapped_to_every_library() {
         assert!(power > 0.0, "{power}");
         let activity = found.activity.expect("samples were given");
         assert!(activity.toggles > 0.0 && activity.toggles < 1.0, "{}", activity.toggles);
-        // A clock that nothing keeps to is missed.
-        let fast = map(&plain, &network, &liberty, 19_000).timing.expect("OpenSTA is installed");
-        assert!(fast.worst_slack_ns < 0.0, "{}", fast.worst_slack_ns);
-        // Mapping keeps the copies of a hardened design, though it becomes one module.
-        let hardened = map(&hard, &network, &liberty, 40);
-        assert!(hardened.ff >= 3 * found.ff, "{} flip-flops, {} without hardening", hardened.ff, found.ff);
+        // Of one library, as each takes Yosys a while.
+        if sizes.is_empty() {
+            // A clock that nothing keeps to is missed.
+            let fast = map(&plain, &network, &liberty, 19_000).timing.expect("OpenSTA is installed");
+            assert!(fast.worst_slack_ns < 0.0, "{}", fast.worst_slack_ns);
+            // Mapping keeps the copies of a hardened design, though it becomes one module.
+            let hardened = map(&hard, &network, &liberty, 40);
+            assert!(
+                hardened.ff >= 3 * found.ff,
+                "{} flip-flops, {} without hardening",
+                hardened.ff,
+                found.ff
+            );
+        }
         sizes.push(found.kge);
     }
     for kge in &sizes {

@@ -151,20 +151,20 @@ impl Job<'_> {
     }
 }
 
-/// The network and design of build directory `dir`.
-pub(super) fn opened<'a>(dir: &Path, manifest: &Value, registry: &'a Registry) -> Result<Compiled<'a>> {
-    let target = registry.target(manifest["target"].as_str().unwrap_or("xc7"))?;
-    let network = nervure_front::load(&dir.join("sim/network.yaml"), registry, &[])?;
-    Ok(Compiled::new(network, registry, target, &options(manifest))?)
-}
-
-/// What a build was lowered with.
+/// What a build directory was lowered with.
 fn options(manifest: &Value) -> Options {
     let number = |field: &str| manifest[field].as_u64().and_then(|n| u32::try_from(n).ok());
     let separate = manifest["fused"] == false;
     let effort = manifest["effort"].as_u64();
     let bus = if manifest["bus"] == "i2c" { Bus::I2c } else { Bus::AxiLite };
     Options { clock_mhz: number("clock_mhz"), most_stages: number("most_stages"), separate, effort, bus }
+}
+
+/// The network and design of build directory `dir`.
+pub(super) fn opened<'a>(dir: &Path, manifest: &Value, registry: &'a Registry) -> Result<Compiled<'a>> {
+    let target = registry.target(manifest["target"].as_str().unwrap_or("xc7"))?;
+    let network = nervure_front::load(&dir.join("sim/network.yaml"), registry, &[])?;
+    Ok(Compiled::new(network, registry, target, &options(manifest))?)
 }
 
 /// Files of the RTL that are not as the manifest says.
