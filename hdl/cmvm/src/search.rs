@@ -46,10 +46,10 @@ impl Default for Options {
 const FREE: u32 = 12;
 const MOST: u32 = 40;
 /// Steps of work in a microsecond, about.
-const STEPS: u64 = 90;
+const STEPS: u64 = 120;
 /// A step of a factor in steps of a block: so many, and one more for so many inputs, whose tables miss the cache.
-const FACTOR_STEP: u64 = 3;
-const FACTOR_STEP_INPUTS: usize = 32;
+const FACTOR_STEP: u64 = 4;
+const FACTOR_STEP_INPUTS: usize = 24;
 /// Matrices of more digits are too large for many attempts at a factor as a whole; with the second, for one.
 const FACTOR_DIGITS: u32 = 6000;
 const FACTOR_ONCE: u32 = 40_000;
