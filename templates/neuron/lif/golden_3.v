@@ -127,8 +127,7 @@ module example_lif_kernel (
   output wire spike_out
 );
   wire signed [10:0] sum = {held[9], held} + {{3{current[7]}}, current};
-  wire [11:0] sum_2_carry = {sum, 1'b0} - {~({{5{bias[5]}}, bias}), 1'b1};
-  wire signed [10:0] sum_2 = sum_2_carry[11:1];
+  wire signed [10:0] sum_2 = sum + {{5{bias[5]}}, bias};
   wire spike = $signed(sum_2) > $signed({4'd0, threshold});
   wire signed [10:0] chosen = spike ? 11'd2043 : sum_2;
   wire signed [9:0] rest = (chosen[10] & ~(&chosen[9])) ? 10'h200 : chosen[9:0];
@@ -145,9 +144,6 @@ module example_lif_kernel (
   assign next_fired = fires;
   assign next_steps_to_rest = chosen_2;
   assign spike_out = fired;
-
-  // Bits that carry no information.
-  wire unused = &{1'b0, sum_2_carry[0]};
 endmodule
 
 `default_nettype wire
