@@ -4,8 +4,10 @@
 //! Deliberately absent: any decision about hardware. This crate starts programs and reads and writes files; it prints
 //! nothing.
 
+pub mod asic;
 pub mod cache;
 pub mod cosim;
+pub mod faults;
 pub mod golden;
 pub mod lint;
 pub mod plant;

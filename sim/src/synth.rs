@@ -68,7 +68,7 @@ pub fn script(files: &[String], top: &str, target: &Target) -> String {
 /// Cells of the whole design in the output of `stat -json`.
 ///
 /// Yosys 0.23 writes `\` in names unescaped and text before the object; both are mended here.
-fn cells(text: &str) -> Result<BTreeMap<String, u64>> {
+pub(crate) fn cells(text: &str) -> Result<BTreeMap<String, u64>> {
     let (from, to) = (text.find('{').unwrap_or(0), text.rfind('}').map_or(text.len(), |i| i + 1));
     let value: Value = serde_json::from_str(&text[from..to])
         .or_else(|_| serde_json::from_str(&text[from..to].replace('\\', "\\\\")))

@@ -54,6 +54,7 @@ pub const KNOWN: &[(&str, &str, Option<&str>)] = &[
     ("icetime", "-h", Some("fpga-icestorm")),
     ("ecppack", "--version", Some("prjtrellis")),
     ("openFPGALoader", "--Version", Some("openfpgaloader")),
+    ("sta", "-version", Some("opensta")),
     ("vivado", "-version", None),
 ];
 

@@ -3,6 +3,8 @@
 use nervure_core::kernel::{Builder, Expr};
 use nervure_core::{Diagnostic, QType, Tensor, TensorType};
 
+use super::factors::Terms;
+
 /// Most elements of one stream of a flat layer.
 pub(crate) const MAX_ELEMENTS: usize = 1 << 14;
 /// Most products of one flat layer.
@@ -37,18 +39,18 @@ pub(crate) fn outputs<'k>(k: &'k Builder, name: &str, format: QType, y: impl Int
     y.into_iter().enumerate().for_each(|(e, y)| k.output_as(&format!("{name}_{e}"), format, y));
 }
 
-/// `bias + sum of w * x` as products by constants and one balanced tree; all of fraction `sum.frac`.
+/// `bias + sum of w * x` as one balanced tree, without the products that are nothing; all of fraction `sum.frac`.
 pub(crate) fn weighted_sum<'k>(
     k: &'k Builder,
-    terms: impl Iterator<Item = (Expr<'k>, i64)>,
-    weight: QType,
-    bias: i64,
+    terms: impl Iterator<Item = (Expr<'k>, usize)>,
+    weights: &Terms<'k>,
+    bias: Option<Expr<'k>>,
     sum: QType,
 ) -> Expr<'k> {
-    let product = |(x, w): (Expr<'k>, i64)| x * k.constant(w, weight.frac);
-    let mut list: Vec<Expr<'k>> = terms.filter(|(_, w)| *w != 0).map(product).collect();
-    if bias != 0 || list.is_empty() {
-        list.push(k.constant(bias, sum.frac));
+    let mut list: Vec<Expr<'k>> = terms.filter_map(|(x, n)| Some(x * weights.at(k, n)?)).collect();
+    list.extend(bias);
+    if list.is_empty() {
+        list.push(k.constant(0, sum.frac));
     }
     k.reduce(list, |a, b| a + b)
 }

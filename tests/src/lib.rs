@@ -9,7 +9,7 @@ pub mod library;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use nervure_back::{File, Options, lower, render};
+use nervure_back::{File, Hardened, Options, harden, lower, render};
 use nervure_core::block::Rng;
 use nervure_core::network::NodeId;
 use nervure_core::{
@@ -144,13 +144,28 @@ impl Built {
         let files = render(&design, registry(), target);
         let again = render(&lower(network, registry(), target, options)?, registry(), target);
         assert_eq!(files, again, "two renders of one network differ");
+        Ok(Self::written(design, files))
+    }
+
+    /// The same with every register in three copies, and what was hardened. Errors: those of hardening, too.
+    pub fn hardened(
+        network: &Network,
+        target: &Target,
+        options: &Options,
+    ) -> Result<(Self, Hardened), Diagnostic> {
+        let design = lower(network, registry(), target, options)?;
+        let (files, hardened) = harden(&design, registry(), render(&design, registry(), target))?;
+        Ok((Self::written(design, files), hardened))
+    }
+
+    fn written(design: Design, files: Vec<File>) -> Self {
         let folder = tempfile::tempdir().expect("a folder for temporary files");
         for file in &files {
             let path = folder.path().join(&file.path);
             std::fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder is made");
             std::fs::write(path, &file.text).expect("a file is written");
         }
-        Ok(Self { design, files, folder })
+        Self { design, files, folder }
     }
 
     /// The folder of the Verilog.

@@ -91,6 +91,24 @@ fn digits_autoencoder() {
 }
 
 #[test]
+fn jet_mlp() {
+    let m = example("jet-mlp");
+    assert!(number(&m, "/accuracy") >= 0.81, "accuracy {}", m["accuracy"]);
+    // Unrolled: a jet is through as soon as its pipeline is, and nothing is multiplied by a hard multiplier.
+    assert!(number(&m, "/verify/cycles_per_sample_mean") <= 16.0, "{:#}", m["verify"]);
+    assert_eq!(number(&m, "/synth/dsp") + number(&m, "/synth/bram"), 0.0);
+}
+
+#[test]
+fn kan_edge() {
+    // In squared standard deviations: the targets' variance on the samples is 0.936, least squares leaves 0.446 of it.
+    let m = example("kan-edge");
+    assert!(number(&m, "/reconstruction_mse") <= 0.49, "error {}", m["reconstruction_mse"]);
+    assert!(number(&m, "/synth/lut") <= 400.0, "{} LUT", m["synth"]["lut"]);
+    assert!(number(&m, "/verify/cycles_per_sample_mean") <= 4.0, "{:#}", m["verify"]);
+}
+
+#[test]
 fn braille_rsnn() {
     assert!(number(&example("braille-rsnn"), "/accuracy") > 0.95);
     // The network that is shipped is the one that its model file gives, but for the lanes.

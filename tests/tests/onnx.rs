@@ -158,6 +158,34 @@ fn the_digits_networks_give_the_integers_of_onnxruntime() {
     }
 }
 
+/// Convolutions as windows from line buffers, in hardware: bits and cycles, and a few multipliers for each layer.
+#[test]
+fn the_digits_networks_become_hardware() {
+    let Some(folder) = outside("nm", "the_digits_networks_become_hardware") else { return };
+    let names = ["digits_cnn_dense", "digits_cnn_2of8"];
+    let work = |name: &&str| {
+        let oracle = read_npz(&folder.join(format!("{name}.npz")));
+        let options = options("", 0.0, Engine::Folded);
+        let case = case(&folder.join(format!("{name}.onnx")), &options, &oracle["x"]);
+        let streamed = case.imported.yaml.matches("conv/window").count();
+        assert_eq!((streamed, case.imported.yaml.matches("conv/unrolled").count()), (2, 0), "{name}");
+        let built =
+            Built::new(&case.network, target(), &Options::default()).map_err(|d| format!("{name}: {d}"))?;
+        let wrong = built.lint();
+        if !wrong.is_empty() {
+            return Err(format!("{name}: {}", wrong.join("\n")));
+        }
+        let report = built
+            .check(&case.network, &case.samples.take(12), 1, None)
+            .map_err(|e| format!("{name}: {e}"))?;
+        let cycles = report.sample_cycles.windows(2).map(|two| two[1].finish - two[0].finish).max();
+        eprintln!("{name}: {} cycles an image", cycles.unwrap_or(0));
+        Ok(())
+    };
+    let wrong: Vec<String> = on_two_threads(&names, work).into_iter().filter_map(Result::err).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
 /// Models in real numbers, quantized on samples: no class differs by more than a few in a hundred, and more bits are better.
 #[test]
 fn models_in_real_numbers_are_quantized_on_samples() {

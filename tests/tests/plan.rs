@@ -55,3 +55,20 @@ fn a_board_is_filled_and_not_overfilled() {
     let (_, slow) = build(&["--no-synth", "--cycles", "2000"]);
     assert!(manifest["design"]["interval_cycles"].as_f64() < slow["design"]["interval_cycles"].as_f64());
 }
+
+/// A queue lets a layer work while the one behind it is not ready yet; without it both are slower than either alone.
+#[test]
+fn queues_are_added_where_layers_wait_for_each_other() {
+    let (code, with) = build(&["--no-synth", "--fit", "icebreaker"]);
+    assert_eq!(code, 0, "{with:#}");
+    let set: Vec<&str> = with["set"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    let (queues, folds): (Vec<&str>, Vec<&str>) = set.into_iter().partition(|s| s.contains(".fifo="));
+    assert!(!queues.is_empty(), "{with:#}");
+    assert_eq!(with["verify"]["cycle_mismatches"], 0);
+    let mut args = vec!["--no-synth"];
+    args.extend(folds.iter().flat_map(|s| ["--set", s]));
+    let (_, without) = build(&args);
+    let interval = |m: &Value| m["design"]["interval_cycles"].as_f64().expect("a number");
+    // 32 inputs of 64 outputs, two at a time: no layer takes longer.
+    assert!(interval(&with) < interval(&without), "{with:#}");
+}

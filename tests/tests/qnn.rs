@@ -32,10 +32,10 @@ fn cases(test: &str) -> Vec<Case> {
         .collect();
     files.sort();
     assert!(!files.is_empty(), "there is no case {only:?}");
-    files.iter().map(|f| case(f)).collect()
+    files.iter().map(|f| case(f, &[])).collect()
 }
 
-fn case(file: &Path) -> Case {
+fn case(file: &Path, set: &[(String, String)]) -> Case {
     let name = file.file_stem().expect("a file has a name").to_string_lossy().into_owned();
     let text = std::fs::read_to_string(file).expect("a case is readable");
     let json = serde_json::from_str(&text).expect("a case is JSON");
@@ -43,7 +43,7 @@ fn case(file: &Path) -> Case {
     let parent = tempfile::tempdir().expect("a folder for temporary files");
     let folder = parent.path().join(&name);
     qnn::convert(&json, &folder).unwrap_or_else(|e| panic!("{name}: {e:#}"));
-    let network = nervure_front::load(&folder, registry(), &[]).unwrap_or_else(|d| panic!("{name}: {d}"));
+    let network = nervure_front::load(&folder, registry(), set).unwrap_or_else(|d| panic!("{name}: {d}"));
     let samples = nervure_front::samples(&folder.join("samples.npz"), &network);
     let samples = samples.unwrap_or_else(|d| panic!("{name}: {d}"));
     Case { name, network, samples }
@@ -93,16 +93,36 @@ fn a_fused_network_is_one_kernel_that_gives_the_same() {
 #[test]
 fn hardware_gives_what_the_reference_gives_a_frame_a_cycle() {
     let cases = cases("hardware_gives_what_the_reference_gives_a_frame_a_cycle");
-    for line in on_two_threads(&cases, hardware) {
+    for line in on_two_threads(&cases, |case| hardware(case, &Options::default())) {
         eprintln!("{line}");
     }
 }
 
+/// The encoder that was really trained, with its 2288 parameters written at run time.
+#[test]
+fn the_trained_encoder_runs_with_written_weights() {
+    let Some(folder) = outside("qnn", "the_trained_encoder_runs_with_written_weights") else { return };
+    let set = [("conv2d1", "true"), ("dense4", "true")].map(|(layer, yes)| {
+        let field = |name: &str, value: &str| (format!("layers.{layer}.{name}"), value.to_owned());
+        [field("run_time_weights", yes), field("bias_format", "s6.5")]
+    });
+    let case = case(&folder.join("econt_cae_exact.json"), set.as_flattened());
+    let trace = golden(&case.network, &case.samples).unwrap_or_else(|d| panic!("{d}"));
+    let mut y = vec![0; trace.outputs[0].elements.len()];
+    trace.outputs[0].elements.copy(0, &mut y);
+    assert_eq!(y, targets(&case));
+    let options = Options { clock_mhz: Some(40), most_stages: Some(2), ..Options::default() };
+    let design = lower(&case.network, registry(), target(), &options).unwrap_or_else(|d| panic!("{d}"));
+    let Body::Flat(kernel) = &design.modules[0].body else { panic!("no flat kernel") };
+    assert_eq!(kernel.stores.iter().map(|s| s.words.len()).sum::<usize>(), 2288);
+    eprintln!("{}", hardware(&case, &options));
+}
+
 /// Every vector at full speed, under stalls, and some with a reset; returns what it took.
-fn hardware(case: &Case) -> String {
+fn hardware(case: &Case, options: &Options) -> String {
     let name = &case.name;
     let start = std::time::Instant::now();
-    let built = Built::new(&case.network, target(), &Options::default());
+    let built = Built::new(&case.network, target(), options);
     let built = built.unwrap_or_else(|d| panic!("{name}: {d}"));
     let generated = start.elapsed().as_secs_f64() / 2.0;
     let report = built.check(&case.network, &case.samples, 1, None);

@@ -7,12 +7,15 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 
 /// What a build needs of the machine: how to see that it is there, and the Debian package that brings it.
-const NEEDED: [(Needed, &str); 6] = [
+const NEEDED: [(Needed, &str); 7] = [
     (Needed::Program("verilator"), "verilator"),
     (Needed::Program("yosys"), "yosys"),
     (Needed::Program("iverilog"), "iverilog"),
+    // Places what `--fit` finds; Debian has none for ECP5.
+    (Needed::Program("nextpnr-ice40"), "nextpnr-ice40"),
     (Needed::Program("g++"), "g++"),
     (Needed::Program("make"), "make"),
+    (Needed::Program("sta"), "opensta"),
     // Verilator's trace code includes it.
     (Needed::Header("zlib.h"), "zlib1g-dev"),
 ];

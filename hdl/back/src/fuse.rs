@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nervure_core::ident::{Names, ident};
-use nervure_core::kernel::{Builder, Expr, Kernel, Op, ValueId};
+use nervure_core::kernel::{Builder, Expr, Kernel, Op, Store, ValueId};
 use nervure_core::{
     Area, Body, Fold, Instance, Interface, Network, Node, NodeId, Packed, PackedMut, Runner, Schedule,
     Stream, Target, TensorRef,
@@ -198,6 +198,7 @@ fn compose(
     (reads, gives): (&[TensorRef], &[TensorRef]),
 ) -> Kernel {
     let k = Builder::new();
+    let mut names = Names::default();
     let mut tensors: BTreeMap<TensorRef, Vec<Expr<'_>>> = BTreeMap::new();
     for (r, stream) in reads.iter().zip(&interface.inputs) {
         let element = |e: usize| k.input(&format!("{}_{e}", stream.name), stream.tensor.format);
@@ -209,10 +210,10 @@ fn compose(
         let all = match bodies[i].as_ref().expect("each layer is in one group") {
             Body::Flat(kernel) => {
                 let x: Vec<Expr<'_>> = x.into_iter().flatten().copied().collect();
-                write(&k, kernel, 0, &x)
+                write(&k, kernel, 0, &x, &names.claim(&node.name))
             }
             Body::Kernel(kernel) => (0..x[0].len())
-                .flat_map(|e| write(&k, kernel, e, &x.iter().map(|x| x[e]).collect::<Vec<_>>()))
+                .flat_map(|e| write(&k, kernel, e, &x.iter().map(|x| x[e]).collect::<Vec<_>>(), ""))
                 .collect(),
             Body::Template(_) => unreachable!("structure is not fused"),
         };
@@ -236,12 +237,16 @@ fn compose(
     k.finish()
 }
 
-/// Writes `kernel` for element `element` with these inputs, and returns its outputs. Names inside a layer are left out.
-fn write<'k>(k: &'k Builder, kernel: &Kernel, element: usize, x: &[Expr<'k>]) -> Vec<Expr<'k>> {
+/// Writes `kernel` for element `element` with these inputs, and returns its outputs. Names inside a layer are left out; its
+/// stores are called after `layer`.
+fn write<'k>(k: &'k Builder, kernel: &Kernel, element: usize, x: &[Expr<'k>], layer: &str) -> Vec<Expr<'k>> {
     let mut given = Vec::new();
+    let store = |s: &Store| k.store(Store { name: format!("{layer}_{}", s.name), ..s.clone() });
+    let stores: Vec<Vec<Expr<'k>>> = kernel.stores.iter().map(store).collect();
     for (id, value) in (0..).map(ValueId).zip(&kernel.values) {
         match value.op {
             Op::Input(n) => given.push((id, x[n as usize])),
+            Op::Word(n, word) => given.push((id, stores[n as usize][word as usize])),
             Op::Param(n) => {
                 let values = &kernel.params[n as usize].values;
                 given.push((id, k.constant(values[element % values.len()], value.frac)));

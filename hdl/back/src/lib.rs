@@ -5,12 +5,14 @@
 
 mod bus;
 mod fuse;
+mod harden;
 mod lower;
 mod passes;
 mod products;
 mod render;
 mod replay;
 
+pub use harden::{Hardened, Storage, harden, storage};
 pub use lower::{Options, lower};
 pub use passes::{PASSES, Pass, optimise};
 pub use products::share_constant_products;

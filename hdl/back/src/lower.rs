@@ -11,7 +11,7 @@ use nervure_core::ident::{Names, ident};
 use nervure_core::kernel::Stages;
 use nervure_core::num::gcd;
 use nervure_core::{
-    Body, Channel, Design, Diagnostic, Endpoint, Instance, Module, Network, Registry, Stream, Target,
+    Body, Bus, Channel, Design, Diagnostic, Endpoint, Instance, Module, Network, Registry, Stream, Target,
     TensorRef, Timing,
 };
 use serde_json::json;
@@ -28,6 +28,8 @@ pub struct Options {
     pub most_stages: Option<u32>,
     /// One module a layer: no fusion.
     pub separate: bool,
+    /// What reaches the registers of a design from outside, where it has any.
+    pub bus: Bus,
     /// Work to spend on products with constants, in units of about a microsecond of one core; a second of two cores when
     /// absent. It is counted, not timed: equal efforts give equal designs.
     pub effort: Option<u64>,
@@ -43,7 +45,7 @@ const MAX_FORK: usize = 8;
 fn design_name(name: &str) -> String {
     let name = ident(name);
     let taken = ["clk", "rst_n"].contains(&name.as_str())
-        || ["s_axis_", "m_axis_", "s_axil_", "link_", "bus_", "u_"]
+        || ["s_axis_", "m_axis_", "s_axil_", "i2c_", "link_", "bus_", "u_"]
             .iter()
             .any(|prefix| name.starts_with(prefix));
     if taken { format!("net_{name}") } else { name }
@@ -74,6 +76,7 @@ pub fn lower(
     let mut names = Names::default();
     let name = names.claim(&design_name(&network.name));
     names.claim(&format!("{name}_bus"));
+    names.claim(&format!("{name}_i2c"));
     let mut ports = Names::default();
     let mut boundary = |stream: Stream, name: &str| Stream { name: ports.claim(name), ..stream };
     let inputs = (0..network.inputs.len())
@@ -86,6 +89,7 @@ pub fn lower(
         source: network.source.clone(),
         target: target.name.clone(),
         clock_mhz,
+        bus: options.bus,
         inputs,
         outputs,
         modules: Vec::new(),
@@ -163,7 +167,9 @@ impl Lowering<'_> {
                 kernel.validate();
                 let stages = kernel.flat_stages(self.target, self.budget_ps, self.most_stages);
                 let (stages, timing) = pipeline(stages);
-                (Body::Flat(kernel), stages, timing, vec!["kernel".to_owned()])
+                let stores = kernel.stores.iter().map(|s| s.name.clone());
+                let parts = std::iter::once("kernel".to_owned()).chain(stores).collect();
+                (Body::Flat(kernel), stages, timing, parts)
             }
             Body::Template(t) => {
                 t.kernels.iter().for_each(|(_, kernel)| kernel.validate());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use nervure_core::QType;
+use nervure_core::{Bus, QType};
 use nervure_front::import::{Preset, Readout};
 use nervure_front::streamline::Engine;
 
@@ -110,6 +110,9 @@ pub(crate) struct BuildArgs {
     /// that equal efforts give equal designs [default: a second of two cores].
     #[arg(long, value_name = "N")]
     pub(crate) effort: Option<u64>,
+    /// What reaches weights that are written at run time, where there are any.
+    #[arg(long, value_enum, default_value_t = BusArg::AxiLite)]
+    pub(crate) bus: BusArg,
     /// Most pipeline stages of an unrolled module, even where the clock would need more.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) stages: Option<u32>,
@@ -119,9 +122,19 @@ pub(crate) struct BuildArgs {
     /// Seed of initial values, stalls and the moment of the reset.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=0xffff_ffff))]
     pub(crate) seed: u64,
+    /// Guard against upsets: tmr holds every register three times, with a vote that mends a flip within a cycle.
+    #[arg(long, value_enum, value_name = "HOW", conflicts_with = "fit")]
+    pub(crate) harden: Option<Harden>,
     /// Leave the Yosys run out.
     #[arg(long)]
     pub(crate) no_synth: bool,
+}
+
+/// How a design is guarded against upsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Harden {
+    /// Every register in three copies with a majority vote.
+    Tmr,
 }
 
 /// `nervure run`.
@@ -194,12 +207,49 @@ pub(crate) struct VerifyArgs {
     /// How many seeds to try, one after the other.
     #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) seeds: u64,
+    /// Flip so many flip-flops instead, one a run, and say what became of them; a hardened design must not show any.
+    #[arg(long, value_name = "N", conflicts_with_all = ["seeds", "waves", "output"], value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub(crate) faults: Option<u64>,
     /// Write `sim/waves.fst` around the first mismatch, or from the start.
     #[arg(long)]
     pub(crate) waves: bool,
+    /// Also load the weights of this network, the same with others, over the register bus while samples pass.
+    #[arg(long, value_name = "NET")]
+    pub(crate) reload: Option<PathBuf>,
+    /// Replace a field of that network, such as `layers.out.weights=other.npz:out`.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value, requires = "reload")]
+    pub(crate) set: Vec<(String, String)>,
     /// Write the outputs of the golden model, one array per output stream.
     #[arg(short, long, value_name = "Y.npz")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// The outside of the register bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BusArg {
+    /// An AXI4-Lite port of 32 bits.
+    AxiLite,
+    /// Two wires: an I2C slave.
+    I2c,
+}
+
+impl BusArg {
+    /// As the manifest says it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::AxiLite => "axi-lite",
+            Self::I2c => "i2c",
+        }
+    }
+}
+
+impl From<BusArg> for Bus {
+    fn from(bus: BusArg) -> Self {
+        match bus {
+            BusArg::AxiLite => Self::AxiLite,
+            BusArg::I2c => Self::I2c,
+        }
+    }
 }
 
 /// `nervure synth`.
@@ -210,6 +260,15 @@ pub(crate) struct SynthArgs {
     /// Technology family [default: the build's].
     #[arg(long)]
     pub(crate) target: Option<String>,
+    /// Liberty file of target asic, compressed or not; several are one library.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) liberty: Vec<PathBuf>,
+    /// Clock to hold target asic against [default: the build's].
+    #[arg(long, value_name = "MHZ", requires = "liberty", value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(crate) clock: Option<u32>,
+    /// Leave out the simulation of the mapped netlist, and so power and energy.
+    #[arg(long, requires = "liberty")]
+    pub(crate) no_energy: bool,
 }
 
 /// `nervure import`.

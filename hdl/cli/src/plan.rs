@@ -4,6 +4,8 @@
 //! and takes, again and again, the step that saves the most cycles for its share of what is free; cycles are exact, areas are
 //! estimates. Deliberately absent: formats and weights, which change results.
 
+mod queues;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -159,14 +161,20 @@ impl<'a> Planner<'a> {
             (at, point) = self.trim(at, point, &fast);
             why.push(format!("fast enough: {} cycles, {}", count(point.interval), words(point.used)));
         }
+        let mut set = Vec::new();
+        if !fast(point)
+            && let Some(queues) = self.queues(&at, point, goal)
+        {
+            why.insert(why.len() - 1, queues.why);
+            (set, point) = (queues.set, queues.point);
+        }
         let short = shortage(point.used, goal);
         if let Some(short) = &short {
             why.push(format!("it does not fit: {short}"));
         }
-        let set =
-            self.folds.iter().zip(&at).map(|((field, values), i)| (field.clone(), values[*i].to_string()));
+        set.splice(0..0, self.chosen(&at, &[]).split_off(self.set.len()));
         Plan {
-            set: set.collect(),
+            set,
             why,
             interval_cycles: point.interval,
             met: short.is_none() && (goal.cycles.is_none() || fast(point)),
@@ -276,16 +284,20 @@ impl<'a> Planner<'a> {
         if let Some(known) = self.seen.get(at) {
             return *known;
         }
-        let point = self.evaluate(at);
+        let point = self.evaluate(at, &[]);
         self.seen.insert(at.to_vec(), point);
         point
     }
 
+    /// What the person has decided, the folds, and what is set besides.
+    fn chosen(&self, at: &[usize], besides: &[(String, String)]) -> Vec<(String, String)> {
+        let folds = self.folds.iter().zip(at).map(|((field, v), i)| (field.clone(), v[*i].to_string()));
+        self.set.iter().cloned().chain(folds).chain(besides.iter().cloned()).collect()
+    }
+
     /// Nothing for what cannot be built, or deadlocks.
-    fn evaluate(&self, at: &[usize]) -> Option<Point> {
-        let mut set = self.set.to_vec();
-        set.extend(self.folds.iter().zip(at).map(|((field, v), i)| (field.clone(), v[*i].to_string())));
-        let network = nervure_front::load(self.file, self.registry, &set).ok()?;
+    fn evaluate(&self, at: &[usize], besides: &[(String, String)]) -> Option<Point> {
+        let network = nervure_front::load(self.file, self.registry, &self.chosen(at, besides)).ok()?;
         let compiled = Compiled::new(network, self.registry, self.target, self.options).ok()?;
         let prediction = predict(&compiled.optimised, &compiled.design, &self.samples).ok()?;
         let (first, last) = (prediction.cycles.first()?, prediction.cycles.last()?);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::diag::Diagnostic;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Store};
 use crate::num::counter_bits;
 use crate::schedule::{Schedule, Timing};
 use crate::target::Target;
@@ -237,11 +237,26 @@ pub enum Body {
     /// One step of one element; the back end adds lanes, state memory and pipeline.
     Kernel(Kernel),
     /// A whole tensor at once, without state: the kernel's inputs are all elements of the input streams in order, its outputs
-    /// all elements of the output streams. Every stream passes in one beat; the back end adds the pipeline, and makes one
-    /// module of neighbours.
+    /// all elements of the output streams. Every stream passes in one beat; the back end adds the pipeline and what holds the
+    /// kernel's stores, and makes one module of neighbours.
     Flat(Kernel),
     /// Structure.
     Template(Box<Template>),
+}
+
+impl Body {
+    /// The memories that the register bus writes, with their number among the memories of a template or the stores of a
+    /// flat kernel.
+    pub fn run_time(&self) -> Vec<(usize, Memory)> {
+        match self {
+            Self::Template(t) => {
+                let written = |(_, m): &(usize, &Memory)| m.run_time.is_some();
+                t.memories.iter().enumerate().filter(written).map(|(n, m)| (n, m.clone())).collect()
+            }
+            Self::Flat(kernel) => kernel.stores.iter().map(Store::memory).enumerate().collect(),
+            Self::Kernel(_) => Vec::new(),
+        }
+    }
 }
 
 /// Size on a target, in the units of its synthesis report.

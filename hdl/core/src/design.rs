@@ -48,13 +48,14 @@ impl Module {
     }
 }
 
-/// The memories of a body that are written at run time, with their number.
-fn run_time(body: &Body) -> impl Iterator<Item = (usize, &Memory)> {
-    let memories = match body {
-        Body::Template(t) => &t.memories[..],
-        Body::Kernel(_) | Body::Flat(_) => &[],
-    };
-    memories.iter().enumerate().filter(|(_, m)| m.run_time.is_some())
+/// What reaches the registers of a design from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Bus {
+    /// An AXI4-Lite port of 32 bits.
+    #[default]
+    AxiLite,
+    /// Two wires: a slave with a register pointer.
+    I2c,
 }
 
 /// One end of a channel.
@@ -88,8 +89,11 @@ pub struct Channel {
 pub struct Bank {
     /// Index in [`Design::modules`].
     pub module: usize,
-    /// Index in the memories of its template.
+    /// Index in the memories of its template, or the stores of its kernel.
     pub memory: usize,
+    /// Whether words are written beside those in use, which they replace all at once; otherwise they are written while no
+    /// sample is in the design.
+    pub buffered: bool,
     /// Address of the first word; a multiple of the size.
     pub base: u64,
     /// Bits of the number of a word.
@@ -118,6 +122,8 @@ pub struct Design {
     pub target: String,
     /// Clock that it is scheduled for, MHz.
     pub clock_mhz: u32,
+    /// What its register bus is outside, where it has one.
+    pub bus: Bus,
     /// Boundary inputs, with Verilog names.
     pub inputs: Vec<Stream>,
     /// Boundary outputs, with Verilog names.
@@ -161,10 +167,11 @@ impl Design {
         let mut end = Self::REGISTERS;
         let mut list = Vec::new();
         for (module, m) in self.modules.iter().enumerate() {
-            for (memory, held) in run_time(&m.body) {
+            for (memory, held) in m.body.run_time() {
                 let (row_bits, columns) = (counter_bits(held.words.len()), held.width.div_ceil(32));
                 let column_bits = if columns > 1 { counter_bits(columns) } else { 0 };
-                let mut bank = Bank { module, memory, base: 0, row_bits, column_bits };
+                let buffered = matches!(m.body, Body::Flat(_));
+                let mut bank = Bank { module, memory, buffered, base: 0, row_bits, column_bits };
                 let size = 1u64 << bank.size_bits();
                 bank.base = end.next_multiple_of(size);
                 end = bank.base + size;
@@ -174,14 +181,24 @@ impl Design {
         list
     }
 
+    /// Bits of an address on the register bus, in bytes.
+    pub fn address_bits(&self) -> usize {
+        let end = self.banks().last().map_or(Self::REGISTERS, |b| b.base + (1 << b.size_bits()));
+        (u64::BITS - (end - 1).leading_zeros()) as usize
+    }
+
+    /// Bytes of an address where it passes as bytes.
+    pub fn pointer_bytes(&self) -> usize {
+        self.address_bits().div_ceil(8)
+    }
+
     /// The memory of a bank.
     ///
     /// Panics for a bank of another design.
-    pub fn held(&self, bank: &Bank) -> &Memory {
-        let Body::Template(t) = &self.modules[bank.module].body else {
-            panic!("only templates have memories")
-        };
-        &t.memories[bank.memory]
+    pub fn held(&self, bank: &Bank) -> Memory {
+        let list = self.modules[bank.module].body.run_time();
+        let found = list.into_iter().find(|(n, _)| *n == bank.memory);
+        found.expect("a bank of this design").1
     }
 
     fn stream(&self, end: Endpoint, consumer: bool) -> &Stream {

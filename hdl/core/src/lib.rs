@@ -19,7 +19,7 @@ pub mod target;
 pub mod tensor;
 
 pub use block::{Area, Block, Body, Fold, Interface, Memory, Stream, Template};
-pub use design::{Bank, Channel, Design, Endpoint, Module};
+pub use design::{Bank, Bus, Channel, Design, Endpoint, Module};
 pub use diag::{Diagnostic, Span};
 pub use network::{InputPort, Network, Node, NodeId, TensorRef};
 pub use num::{QType, Requant, Rounding};

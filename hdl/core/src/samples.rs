@@ -107,6 +107,24 @@ impl Samples {
         }
     }
 
+    /// As many samples as it takes to have at least `count`: these again and again, without what is expected of them.
+    #[must_use]
+    pub fn repeated(&self, count: usize) -> Self {
+        let times = count.div_ceil(self.count.max(1)).max(1);
+        let again = |e: &Elements| {
+            let mut all = vec![0; e.len()];
+            e.copy(0, &mut all);
+            Elements::I64(all.repeat(times))
+        };
+        Self {
+            count: self.count * times,
+            steps: self.steps,
+            inputs: self.inputs.iter().map(again).collect(),
+            labels: None,
+            targets: None,
+        }
+    }
+
     /// The first `count` samples.
     #[must_use]
     pub fn take(&self, count: usize) -> Self {

@@ -4,6 +4,8 @@ use nervure_core::kernel::{Builder, Expr, Kernel, ValueId};
 use nervure_core::num::Overflow;
 use nervure_core::{QType, Rounding, Target};
 use proptest::prelude::*;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 
 const ROUNDINGS: [Rounding; 4] =
     [Rounding::Floor, Rounding::HalfUp, Rounding::HalfEven, Rounding::TowardZero];
@@ -190,5 +192,32 @@ proptest! {
         let expected = if zero { 0 } else if c { v - (v >> n) } else { v + w };
         let got = kernel.eval(0, &[v, w, c.into(), zero.into()], &[]);
         prop_assert_eq!(got.outputs[0], expected);
+    }
+}
+
+#[test]
+fn ten_million_evaluations_stay_in_range() {
+    const EVALUATIONS: u32 = 500;
+    for seed in 0..20_000 {
+        let rng = &mut SmallRng::seed_from_u64(seed);
+        let format = |rng: &mut SmallRng| {
+            let bits = rng.random_range(1..17);
+            QType { bits, frac: rng.random_range(-2..6), signed: bits > 1 && rng.random() }
+        };
+        let formats: Vec<QType> = (0..rng.random_range(1..5)).map(|_| format(rng)).collect();
+        let code = |rng: &mut SmallRng| {
+            let at = |rng: &mut SmallRng| rng.random_range(0..64);
+            (rng.random(), at(rng), at(rng), at(rng), rng.random())
+        };
+        let code: Vec<Code> = (0..rng.random_range(1..30)).map(|_| code(rng)).collect();
+        let k = Builder::new();
+        build(&k, &formats, &code);
+        let kernel = k.finish();
+        for _ in 0..EVALUATIONS {
+            let seeds: Vec<u64> = formats.iter().map(|_| rng.random()).collect();
+            // Panics when a value leaves its range.
+            let inside = std::panic::catch_unwind(|| kernel.eval(0, &inputs_of(&kernel, &seeds), &[]));
+            assert!(inside.is_ok(), "kernel of seed {seed}, inputs {:?}", inputs_of(&kernel, &seeds));
+        }
     }
 }

@@ -11,7 +11,7 @@ use nervure_core::{
 use serde_json::{Map, Value};
 
 use crate::explain::{self, Context};
-use crate::{reference, suggest};
+use crate::{functions, reference, suggest};
 
 /// Fields of a layer that are not its block's parameters.
 pub(crate) const LAYER_FIELDS: [&str; 4] = ["name", "block", "from", "fifo"];
@@ -219,6 +219,7 @@ impl<'r> NetworkBuilder<'r> {
                 None => drop(params.insert("input_lanes".to_owned(), stream.lanes.into())),
             }
         }
+        functions::tabulate(&mut params)?;
         let params = Value::Object(params);
         let kept = explain::skeleton(&params);
         any.instantiate(params).map_err(|d| {

@@ -13,6 +13,7 @@ mod builder;
 mod document;
 mod event_list;
 mod explain;
+mod functions;
 pub mod import;
 mod load;
 mod locate;

@@ -9,6 +9,7 @@ pub mod pack;
 mod reload;
 mod report;
 mod reproduce;
+mod script;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -23,8 +24,9 @@ use crate::verilate::{Outcome, RunOptions, Stimulus, Waves, build, run};
 use compare::Reference;
 
 pub use closed::{Closed, ClosedOptions, Loop, close};
-pub use reload::{reload, writes};
+pub use reload::{reload, samples_to_reload};
 pub use report::{Failure, Fault, Mismatch, Pass, Report, SampleCycles, Waiting};
+pub use script::writes;
 
 /// Samples of the pass with a reset.
 const RESET_SAMPLES: usize = 8;

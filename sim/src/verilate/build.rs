@@ -16,7 +16,7 @@ const PRECOMPILED: &str = "#include \"verilated.h\"\n#include <cstdint>\n#includ
 const WAVES: &str = "#include \"verilated_fst_c.h\"\n";
 /// Registers start at random, so that a missing reset shows. Long functions are split: an unrolled network is one function of
 /// ten thousand statements, for which the compiler takes ten times as long.
-const VERILATOR: &[&str] = &[
+pub(crate) const VERILATOR: &[&str] = &[
     "--cc",
     "-O3",
     "--x-assign",
@@ -67,18 +67,12 @@ pub(crate) fn names(files: &[PathBuf]) -> impl Iterator<Item = &std::ffi::OsStr>
 
 /// Compiles the design in `rtl`, or finds it compiled. Memory files are read when the program runs.
 pub fn build(toolbox: &Toolbox, cache: &Cache, design: &Design, rtl: &Path, waves: bool) -> Result<Model> {
-    let (verilator, compiler) = (toolbox.find("verilator")?, toolbox.find("g++")?);
     let rtl = std::path::absolute(rtl)?;
     let files = sources(&rtl)?;
     let main = main_text(design);
-    let mut text = vec![
-        verilator.version.into_bytes(),
-        compiler.version.into_bytes(),
-        [&VERILATOR.join(" "), &COMPILER.join(" "), PRECOMPILED, &waves.to_string()].join(" ").into_bytes(),
-        main.clone().into_bytes(),
-        harness().as_bytes().to_vec(),
-    ];
-    let runtime_key = digest(text[..3].iter().map(Vec::as_slice));
+    let runtime_key = runtime_key(toolbox, waves)?;
+    let mut text: Vec<Vec<u8>> =
+        [runtime_key.as_str(), &main, harness()].map(|t| t.as_bytes().to_vec()).to_vec();
     for file in &files {
         text.push(file.file_name().unwrap_or_default().as_encoded_bytes().to_vec());
         text.push(std::fs::read(file)?);
@@ -125,8 +119,15 @@ pub fn build(toolbox: &Toolbox, cache: &Cache, design: &Design, rtl: &Path, wave
     Ok(Model { program, inputs, outputs, bus: !design.banks().is_empty() })
 }
 
+/// What tells one compiled runtime from another: tools and their options.
+pub(crate) fn runtime_key(toolbox: &Toolbox, waves: bool) -> Result<String> {
+    let (verilator, compiler) = (toolbox.find("verilator")?, toolbox.find("g++")?);
+    let options = [&VERILATOR.join(" "), &COMPILER.join(" "), PRECOMPILED, &waves.to_string()].join(" ");
+    Ok(digest([verilator.version.as_bytes(), compiler.version.as_bytes(), options.as_bytes()].into_iter()))
+}
+
 /// The one translation unit: precompiled headers, all that Verilator wrote, the harness.
-fn unit(object: &Path, main: &str) -> Result<String> {
+pub(crate) fn unit(object: &Path, main: &str) -> Result<String> {
     let mut parts: Vec<_> =
         std::fs::read_dir(object)?.map(|e| Ok(e?.file_name())).collect::<std::io::Result<_>>()?;
     parts.retain(|name| Path::new(name).extension().is_some_and(|e| e == "cpp"));
@@ -135,18 +136,18 @@ fn unit(object: &Path, main: &str) -> Result<String> {
     Ok(format!("#include \"precompiled.h\"\n#include \"V.h\"\n{}{main}", includes.collect::<String>()))
 }
 
-fn compiler_call(waves: bool) -> Call {
+pub(crate) fn compiler_call(waves: bool) -> Call {
     let flag = u8::from(waves);
     let defines = ["VM_TRACE", "VM_TRACE_FST", "NERVURE_WAVES"].map(|name| format!("-D{name}={flag}"));
     Call::new("g++").args(COMPILER).args(defines)
 }
 
-fn runtime_sources(waves: bool) -> impl Iterator<Item = &'static str> {
+pub(crate) fn runtime_sources(waves: bool) -> impl Iterator<Item = &'static str> {
     ["verilated.cpp", "verilated_threads.cpp"].into_iter().chain(waves.then_some("verilated_fst_c.cpp"))
 }
 
 /// Folder of Verilator's headers.
-fn include(toolbox: &Toolbox) -> Result<PathBuf> {
+pub(crate) fn include(toolbox: &Toolbox) -> Result<PathBuf> {
     let root = match std::env::var_os("VERILATOR_ROOT") {
         Some(root) => PathBuf::from(root),
         None if toolbox.is_dry() => PathBuf::from("/usr/share/verilator"),
@@ -158,7 +159,7 @@ fn include(toolbox: &Toolbox) -> Result<PathBuf> {
 }
 
 /// Folder with Verilator's runtime compiled and its headers precompiled.
-fn runtime(toolbox: &Toolbox, cache: &Cache, key: &str, waves: bool) -> Result<PathBuf> {
+pub(crate) fn runtime(toolbox: &Toolbox, cache: &Cache, key: &str, waves: bool) -> Result<PathBuf> {
     cache.entry("runtime", key, |aside| {
         let include = include(toolbox)?;
         let header = aside.join("precompiled.h");

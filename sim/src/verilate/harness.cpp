@@ -102,55 +102,74 @@ static VerilatedFstC* fst = nullptr;
 #endif
 
 #if NERVURE_BUS
-// Writes other contents over the register bus between two samples, in halves of a word with the other half wrong, and reads
-// them back. Before that it tries what must be refused. Its signals stall as the streams do.
-struct Bus {
-  enum Phase : uint64_t { WAIT, EARLY, HOLD, POLL, LOAD, CHECK, RELEASE, OVER };
-  enum Register : uint32_t { ID = 0, CONTROL = 4, STATUS = 8, NOTHING = 0xffc };
-  enum Response : uint32_t { OKAY = 0, SLVERR = 2 };
-  struct Access {
-    bool write;
-    uint32_t address, data, strobe, response;  // of a read, the data it should give
-    bool known;                                // whether that is known
+// Accesses to the registers of a design, one after the other, while samples pass; they begin when so many have begun. What they
+// are, and what must come of them, is in a file.
+struct Script {
+  enum Kind : uint32_t { WRITE = 0, READ = 1, POLL = 2, KIND = 15, EARLY = 16, FROM = 32, TO = 64, FAST = 128 };
+  struct Op {
+    uint32_t kind, address, data, mask, refused;  // the mask is of bytes for a write, else of bits
   };
-  std::vector<uint32_t> script;  // address and data in turn
-  uint64_t at = ~0ull;           // begins when so many samples have begun
-  uint64_t phase = WAIT, n = 0, swapped = ~0ull, early = 0, failed = 0, differ = 0;
+  std::vector<Op> ops;
+  uint64_t at = ~0ull, spacing = 0, opened = ~0ull, n = 0;
+  uint64_t from = ~0ull, to = ~0ull, early = 0, failed = 0, differ = 0;
+  bool progress = false;
+
+  void restart() {
+    opened = ~0ull;
+    n = 0;
+  }
+  bool over() const { return n >= ops.size(); }
+  const Op* now() {
+    if (opened == ~0ull) {
+      if (in[0].first.size() < at) return nullptr;
+      opened = cycle;
+    }
+    if (over()) return nullptr;
+    if (ops[n].kind & FROM && from == ~0ull) from = in[0].first.size();
+    return &ops[n];
+  }
+  void done(bool refused, uint32_t value) {
+    const Op& op = ops[n];
+    const uint32_t kind = op.kind & KIND;
+    const bool right = refused == bool(op.refused), same = kind == WRITE || !((value ^ op.data) & op.mask);
+    progress = true;
+    if (kind == POLL && right && !same) return;
+    if (op.kind & EARLY) early += right && same;
+    else failed += !right, differ += right && !same;
+    if (op.kind & TO) to = in[0].first.size();
+    ++n;
+  }
+  // While accesses run, samples begin at their own pace, so that they last; beside some, at full speed.
+  bool paced(const Input& s) const {
+    if (!spacing || opened == ~0ull || over() || s.in_sample || ops[n].kind & FAST) return true;
+    return s.sample < at + (cycle - opened) / spacing;
+  }
+};
+static Script script;
+static const char* script_file = nullptr;
+
+#if NERVURE_BUS == 1
+// AXI4-Lite. Its signals stall as the streams do.
+struct Bus {
   bool aw = false, w = false, ar = false, took = false, sure = false;
   Stall stall;
 
-  void restart() {
-    phase = WAIT;
-    n = 0;
+  void rest(MODEL& top) {
     aw = w = ar = took = false;
-  }
-  Access access() const {
-    const uint32_t other = n & 1 ? 0xffff : 0xffff0000;
-    switch (phase) {
-      case EARLY: {
-        const Access list[] = {{true, script[0], script[1], 15, SLVERR, false}, {false, script[0], 0, 0, SLVERR, true},
-                               {false, ID, 0x4e455256, 0, OKAY, true},          {true, ID, 1, 15, SLVERR, false},
-                               {false, NOTHING, 0, 0, SLVERR, true},            {false, CONTROL, 0, 0, OKAY, true}};
-        return list[n];
-      }
-      case HOLD: return {true, CONTROL, 1, 15, OKAY, false};
-      case POLL: return {false, STATUS, 1, 0, OKAY, false};
-      case LOAD: return {true, script[n & ~1ull], script[n | 1] ^ other, n & 1 ? 12u : 3u, OKAY, false};
-      case CHECK: return {false, script[2 * n], script[2 * n + 1], 0, OKAY, true};
-      default: return {true, CONTROL, 0, 1, OKAY, false};
-    }
+    top.s_axil_awaddr = top.s_axil_araddr = 0;
+    top.s_axil_wdata = top.s_axil_wstrb = 0;
+    top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = top.s_axil_bready = top.s_axil_rready = 0;
   }
   void drive(MODEL& top) {
-    if (phase == WAIT && in[0].first.size() >= at) phase = EARLY;
-    const bool active = phase != WAIT && phase != OVER;
-    if (active && !took) {
-      const Access a = access();
-      aw |= a.write && !stall.now();
-      w |= a.write && !stall.now();
-      ar |= !a.write && !stall.now();
-      top.s_axil_awaddr = top.s_axil_araddr = a.address;
-      top.s_axil_wdata = a.data;
-      top.s_axil_wstrb = a.strobe;
+    const Script::Op* op = script.now();
+    if (op && !took) {
+      const bool write = (op->kind & Script::KIND) == Script::WRITE;
+      aw |= write && !stall.now();
+      w |= write && !stall.now();
+      ar |= !write && !stall.now();
+      top.s_axil_awaddr = top.s_axil_araddr = op->address;
+      top.s_axil_wdata = op->data;
+      top.s_axil_wstrb = op->mask;
     }
     sure = !stall.now();
     top.s_axil_awvalid = aw;
@@ -159,48 +178,135 @@ struct Bus {
     top.s_axil_bready = top.s_axil_rready = sure;
   }
   void sample(const MODEL& top) {
-    if (phase == WAIT || phase == OVER) return;
-    const Access a = access();
+    const Script::Op* op = script.now();
+    if (!op) return;
+    const bool write = (op->kind & Script::KIND) == Script::WRITE;
     if (!took) {
       const bool both = (!aw || top.s_axil_awready) && (!w || top.s_axil_wready);
-      if (aw && top.s_axil_awready && w && !top.s_axil_wready) ++failed;  // they are taken together
-      took = a.write ? aw && w && both : ar && top.s_axil_arready;
+      if (aw && top.s_axil_awready && w && !top.s_axil_wready) ++script.failed;  // they are taken together
+      took = write ? aw && w && both : ar && top.s_axil_arready;
       if (took) aw = w = ar = false;
       return;
     }
-    if (!sure || !(a.write ? top.s_axil_bvalid : top.s_axil_rvalid)) return;
+    if (!sure || !(write ? top.s_axil_bvalid : top.s_axil_rvalid)) return;
     took = false;
-    const bool good = (a.write ? top.s_axil_bresp : top.s_axil_rresp) == a.response;
-    const bool same = !a.known || top.s_axil_rdata == a.data;
-    uint64_t count = 1;
-    switch (phase) {
-      case EARLY:
-        early += good && same;
-        count = 6;
-        break;
-      case POLL:
-        failed += !good;
-        if (!(top.s_axil_rdata & 1)) return;
-        swapped = in[0].first.size();
-        break;
-      case LOAD:
-        count = script.size();
-        failed += !good;
-        break;
-      case CHECK:
-        count = script.size() / 2;
-        differ += !same;
-        failed += !good;
-        break;
-      default: failed += !good;
-    }
-    if (++n < count) return;
-    ++phase;
-    n = 0;
+    script.done((write ? top.s_axil_bresp : top.s_axil_rresp) == 2, write ? 0 : uint32_t(top.s_axil_rdata));
   }
 };
+#else
+// I2C. A transfer is a list of levels, a quarter of a clock each; accesses that follow each other share one. With stalls there are
+// spikes on both wires, of one cycle of the design's clock.
+struct Bus {
+  static constexpr uint32_t ADDRESS = 0x2a;
+  struct Level {
+    bool scl, sda, read;
+  };
+  std::vector<Level> levels;
+  std::vector<bool> heard;
+  uint64_t quarter = 10, bytes = 2, tick = 0, count = 0, spike = 0;
+  bool scl = true, sda = true;
+  Stall stall;
+
+  void rest(MODEL& top) {
+    levels.clear();
+    scl = sda = true;
+    top.i2c_scl = top.i2c_sda = 1;
+    top.i2c_address = ADDRESS;
+  }
+  void bit(bool b) {
+    levels.insert(levels.end(), {{false, b, false}, {true, b, false}, {true, b, true}, {false, b, false}});
+  }
+  void byte(uint32_t v, bool acknowledge) {
+    for (int i = 7; i >= 0; --i) bit(v >> i & 1);
+    bit(!acknowledge);
+  }
+  void begin() {
+    levels.insert(levels.end(), {{false, true, false}, {true, true, false}, {true, false, false}, {false, false, false}});
+  }
+  void point(uint32_t address) {
+    begin();
+    byte(ADDRESS << 1, false);
+    for (uint64_t i = bytes; i--;) byte(address >> 8 * i, false);
+  }
+  static uint32_t first(const Script::Op& op) {
+    return (op.kind & Script::KIND) != Script::WRITE || !op.mask ? 0 : __builtin_ctz(op.mask);
+  }
+  static uint32_t size(const Script::Op& op) {
+    return (op.kind & Script::KIND) != Script::WRITE ? 4 : __builtin_popcount(op.mask);
+  }
+  void compose() {
+    const Script::Op& op = script.ops[script.n];
+    count = 1;
+    const bool write = (op.kind & Script::KIND) == Script::WRITE;
+    const auto plain = [](const Script::Op& o) { return o.kind <= Script::READ && !o.refused && size(o) == 4; };
+    while (plain(op) && script.n + count < script.ops.size()) {
+      const Script::Op& next = script.ops[script.n + count];
+      if (!plain(next) || next.kind != op.kind || next.address != op.address + 4 * count) break;
+      ++count;
+    }
+    levels = {{true, true, false}, {true, true, false}};
+    heard.clear();
+    tick = 0;
+    point(op.address + first(op));
+    if (!write) {
+      begin();
+      byte(ADDRESS << 1 | 1, false);
+    }
+    for (uint64_t i = 0; i < count; ++i) {
+      const Script::Op& o = script.ops[script.n + i];
+      for (uint32_t b = 0; b < size(o); ++b)
+        byte(write ? o.data >> 8 * (first(o) + b) : 0xff, !write && (i + 1 < count || b < 3));
+    }
+    levels.insert(levels.end(), {{false, false, false}, {true, false, false}, {true, true, false}, {true, true, false}});
+  }
+  uint32_t byte_at(uint64_t n) const {
+    uint32_t v = 0;
+    for (int i = 0; i < 8; ++i) v = v << 1 | heard[9 * n + i];
+    return v;
+  }
+  // A byte is refused when its ninth bit stays high.
+  bool refused(uint64_t n) const { return heard[9 * n + 8]; }
+  void judge() {
+    const bool write = (script.ops[script.n].kind & Script::KIND) == Script::WRITE;
+    uint64_t n = 1 + bytes;
+    for (uint64_t i = 0; i < n; ++i) script.failed += refused(i);
+    if (!write) script.failed += refused(n++);
+    for (uint64_t i = 0; i < count; ++i) {
+      const Script::Op op = script.ops[script.n];
+      uint32_t value = 0;
+      bool no = false;
+      for (uint32_t b = 0; b < size(op); ++b, ++n) {
+        if (write) no |= refused(n);
+        else value |= byte_at(n) << 8 * b;
+      }
+      // What is refused reads as ones.
+      if (!write) no = op.refused && value == 0xffffffff;
+      if (no && !write) value = op.data;
+      script.done(no, value);
+    }
+  }
+  void drive(MODEL& top) {
+    if (levels.empty() && script.now()) compose();
+    if (!levels.empty()) {
+      scl = levels[tick / quarter].scl;
+      sda = levels[tick / quarter].sda;
+    }
+    spike = spike ? spike - 1 : stall.chance && stall.draw() % (2 * quarter) == 0 ? quarter : 0;
+    const bool spiky = spike == quarter, which = stall.state >> 20 & 1;
+    top.i2c_scl = scl ^ (spiky && which);
+    top.i2c_sda = (sda && !top.i2c_sda_low) ^ (spiky && !which);
+  }
+  void sample(const MODEL& top) {
+    if (levels.empty()) return;
+    const Level& now = levels[tick / quarter];
+    if (tick % quarter == quarter - 1 && now.read) heard.push_back(now.sda && !top.i2c_sda_low);
+    if (++tick < levels.size() * quarter) return;
+    levels.clear();
+    judge();
+  }
+};
+#endif
 static Bus bus;
-static const char* bus_file = nullptr;
 #endif
 
 static void violation(uint64_t kind, unsigned stream) {
@@ -221,10 +327,8 @@ static void reset(MODEL& top) {
   in_reset = true;
   top.rst_n = 0;
 #if NERVURE_BUS
-  top.s_axil_awaddr = top.s_axil_araddr = 0;
-  top.s_axil_wdata = top.s_axil_wstrb = 0;
-  top.s_axil_awvalid = top.s_axil_wvalid = top.s_axil_arvalid = top.s_axil_bready = top.s_axil_rready = 0;
-  bus.restart();
+  script.restart();
+  bus.rest(top);
 #endif
 #define IDLE(i, p, words, mask) top.p##_tvalid = 0; in[i].restart();
   INPUTS(IDLE)
@@ -239,11 +343,19 @@ static void reset(MODEL& top) {
   in_reset = false;
 }
 
+static inline bool may_begin(const Input& s) {
+#if NERVURE_BUS
+  return script.paced(s);
+#else
+  return (void)s, true;
+#endif
+}
+
 // One cycle; returns whether a beat passed anywhere.
 static inline bool step(MODEL& top) {
 #define OFFER(i, p, words, mask) { \
     Input& s = in[i]; \
-    if (!s.offered && s.next < s.loaded && !s.stall.now()) s.offered = s.stale = true; \
+    if (!s.offered && s.next < s.loaded && !s.stall.now() && may_begin(s)) s.offered = s.stale = true; \
     if (s.stale) { \
       put(top.p##_tdata, &s.data[(s.offered ? s.next : s.beats) * words]); \
       top.p##_tvalid = s.offered; \
@@ -262,10 +374,12 @@ static inline bool step(MODEL& top) {
   bus.drive(top);
 #endif
   settle(top, false);
+  bool moved = false;
 #if NERVURE_BUS
   bus.sample(top);
+  moved = script.progress;
+  script.progress = false;
 #endif
-  bool moved = false;
 #define TAKEN(i, p, words, mask) { \
     Input& s = in[i]; \
     s.ready = top.p##_tready; \
@@ -319,6 +433,9 @@ static bool finished() {
     if (s.next < s.beats) return false;
   for (const Output& s : out)
     if (s.next < s.beats) return false;
+#if NERVURE_BUS
+  if (!script.over()) return false;
+#endif
   return true;
 }
 
@@ -386,7 +503,7 @@ static void report(std::FILE* f, Status status) {
     if (!s.data.empty()) std::fwrite(s.data.data(), 4, s.data.size(), f);
   }
 #if NERVURE_BUS
-  save(f, {bus.phase == Bus::OVER, bus.swapped, bus.early, bus.failed, bus.differ});
+  save(f, {script.over(), script.from, script.to, script.early, script.failed, script.differ});
 #endif
 }
 
@@ -439,8 +556,13 @@ static bool option(const char* text) {
   for (const auto& o : plain)
     if (name == o.name) return *o.at = v, true;
 #if NERVURE_BUS
-  if (name == "bus") return bus_file = eq + 1, true;
-  if (name == "bus_at") return bus.at = v, true;
+  if (name == "bus") return script_file = eq + 1, true;
+  if (name == "bus_at") return script.at = v, true;
+  if (name == "bus_spacing") return script.spacing = v, true;
+#if NERVURE_BUS == 2
+  if (name == "i2c_quarter") return bus.quarter = v, true;
+  if (name == "i2c_pointer") return bus.bytes = v, true;
+#endif
 #endif
   if (name == "waves") return wave_file = eq + 1, true;
   if (name == "expected") return expected_file = eq + 1, true;
@@ -457,12 +579,10 @@ static bool option(const char* text) {
   return false;
 }
 
-int main(int argc, char** argv) {
-  if (argc < 3) return std::fprintf(stderr, "usage: sim STIMULUS RESULT [NAME=VALUE]...\n"), 2;
-  for (int i = 3; i < argc; ++i)
-    if (!option(argv[i])) return std::fprintf(stderr, "sim: unknown option %s\n", argv[i]), 2;
-  std::FILE* f = turns ? nullptr : std::fopen(argv[1], "rb");
-  if (!f && !turns) return std::perror(argv[1]), 2;
+// Reads the stimulus. 0 when all is well.
+static int load(const char* file) {
+  std::FILE* f = turns ? nullptr : std::fopen(file, "rb");
+  if (!f && !turns) return std::perror(file), 2;
 #define LOAD(i, p, words, mask) { \
     Input& s = in[i]; \
     s.data.resize((s.beats + 1) * words); \
@@ -477,11 +597,20 @@ int main(int argc, char** argv) {
   }
   INPUTS(LOAD)
   if (f) std::fclose(f);
+  return 0;
+}
+
+#if !NERVURE_FAULTS
+int main(int argc, char** argv) {
+  if (argc < 3) return std::fprintf(stderr, "usage: sim STIMULUS RESULT [NAME=VALUE]...\n"), 2;
+  for (int i = 3; i < argc; ++i)
+    if (!option(argv[i])) return std::fprintf(stderr, "sim: unknown option %s\n", argv[i]), 2;
+  if (const int failed = load(argv[1])) return failed;
 #if NERVURE_BUS
-  if (bus_file) {
-    std::FILE* b = std::fopen(bus_file, "rb");
-    if (!b) return std::perror(bus_file), 2;
-    for (uint32_t w; std::fread(&w, 4, 1, b) == 1;) bus.script.push_back(w);
+  if (script_file) {
+    std::FILE* b = std::fopen(script_file, "rb");
+    if (!b) return std::perror(script_file), 2;
+    for (Script::Op op; std::fread(&op, sizeof op, 1, b) == 1;) script.ops.push_back(op);
     std::fclose(b);
   }
   bus.stall.chance = stall_in;
@@ -520,3 +649,4 @@ int main(int argc, char** argv) {
     std::printf("output %llu broke the protocol in cycle %llu\n", (unsigned long long)violations[i + 1], (unsigned long long)violations[i + 2]);
   return compare();
 }
+#endif

@@ -1,6 +1,6 @@
 //! The C++ text around a design: fixed code, and a list of the ports.
 
-use nervure_core::Design;
+use nervure_core::{Bus, Design};
 
 use super::Port;
 
@@ -10,7 +10,7 @@ pub fn harness() -> &'static str {
 }
 
 /// Input and output ports of a design.
-pub(super) fn ports(design: &Design) -> (Vec<Port>, Vec<Port>) {
+pub(crate) fn ports(design: &Design) -> (Vec<Port>, Vec<Port>) {
     let of = |streams: &[nervure_core::Stream], input| streams.iter().map(|s| Port::new(s, input)).collect();
     (of(&design.inputs, true), of(&design.outputs, false))
 }
@@ -21,7 +21,11 @@ pub fn main_text(design: &Design) -> String {
     format!(
         "// Co-simulation of {}.\n#define MODEL V\n#define NERVURE_BUS {}\n#define INPUTS(X){}\n#define OUTPUTS(X){}\n#include \"harness.cpp\"\n",
         design.name,
-        u8::from(!design.banks().is_empty()),
+        match design.bus {
+            _ if design.banks().is_empty() => 0,
+            Bus::AxiLite => 1,
+            Bus::I2c => 2,
+        },
         list(&inputs),
         list(&outputs)
     )

@@ -13,8 +13,11 @@ use std::path::PathBuf;
 
 use nervure_core::Stream;
 
-pub(crate) use build::names;
+pub(crate) use build::{
+    VERILATOR, compiler_call, include, names, runtime, runtime_key, runtime_sources, unit,
+};
 pub use build::{build, sources};
+pub(crate) use harness::ports as boundary;
 pub use harness::{harness, main_text};
 pub(crate) use run::total;
 pub use run::{

@@ -50,13 +50,17 @@ pub struct RunOptions {
     pub reload: Option<Reload>,
 }
 
-/// What to write over the register bus.
+/// Accesses over the register bus.
 #[derive(Debug, Clone)]
 pub struct Reload {
-    /// A file of pairs of address and data, 32 bits each.
+    /// A file of them: kind and flags, address, data, mask, whether it is refused, 32 bits each.
     pub file: PathBuf,
-    /// Begins when so many samples have begun.
+    /// They begin when so many samples have begun.
     pub at: usize,
+    /// Cycles between two samples meanwhile; 0 for full speed.
+    pub spacing: u64,
+    /// On two wires: cycles of a quarter of their clock, and bytes of the pointer.
+    pub i2c: Option<[u64; 2]>,
 }
 
 impl Default for RunOptions {
@@ -97,8 +101,12 @@ impl RunOptions {
             args.push(format!("expect{i}={}", total(sizes)));
             args.push(format!("answers{i}={}", sizes.len()));
         }
-        if let Some(Reload { file, at }) = &self.reload {
+        if let Some(Reload { file, at, spacing, i2c }) = &self.reload {
             args.extend([format!("bus={}", file.display()), format!("bus_at={at}")]);
+            args.push(format!("bus_spacing={spacing}"));
+            if let Some([quarter, pointer]) = i2c {
+                args.extend([format!("i2c_quarter={quarter}"), format!("i2c_pointer={pointer}")]);
+            }
         }
         if let Some(Waves { file, window }) = &self.waves {
             args.push(format!("waves={}", file.display()));
@@ -179,13 +187,15 @@ pub struct Taken {
 /// What the register bus did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Bus {
-    /// Whether everything was written, read back and released.
+    /// Whether every access was made.
     pub over: bool,
-    /// Samples that had begun when the first word was written.
-    pub swapped: usize,
-    /// Of six accesses while samples run, to memory, registers and nothing, those that were answered as they should be.
+    /// Samples that had begun before the other weights could come into use.
+    pub from: usize,
+    /// Samples that had begun when they certainly were.
+    pub to: usize,
+    /// Of the accesses that try what must be refused, those that were answered as they should be.
     pub early: u64,
-    /// Accesses that were refused between samples, or badly taken.
+    /// Other accesses that were refused, or badly taken.
     pub failed: u64,
     /// Words that read back as something else.
     pub differ: u64,
@@ -294,7 +304,8 @@ pub(super) fn parse(bytes: &[u8], model: &Model) -> Result<Outcome> {
     }
     let bus = if model.bus {
         let over = word()? != 0;
-        Some(Bus { over, swapped: word()? as usize, early: word()?, failed: word()?, differ: word()? })
+        let (from, to) = (word()? as usize, word()? as usize);
+        Some(Bus { over, from, to, early: word()?, failed: word()?, differ: word()? })
     } else {
         None
     };

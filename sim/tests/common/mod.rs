@@ -118,6 +118,7 @@ pub fn scale(shape: &[usize], bits: u8, lanes: usize, factor: i64, out_bits: u8)
 /// A design with the network's boundary, and no inside.
 pub fn design(name: &str, network: &Network) -> Design {
     Design {
+        bus: nervure_core::Bus::AxiLite,
         name: name.into(),
         title: name.into(),
         source: None,

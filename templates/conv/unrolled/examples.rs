@@ -26,6 +26,8 @@ pub(super) fn examples() -> Vec<Params> {
         dilation: None,
         groups: 1,
         accumulator: None,
+        run_time_weights: false,
+        bias_format: None,
     };
     // As in PyTorch; padding on one side, strides, two groups.
     let format = QType::signed(3);
@@ -52,8 +54,22 @@ pub(super) fn examples() -> Vec<Params> {
         dilation: Some(vec![2]),
         groups: 1,
         accumulator: Some(QType::signed(9)),
+        run_time_weights: false,
+        bias_format: None,
     };
-    vec![plain, grouped, line]
+    // Over the register bus; strides and padding on all sides.
+    let written = Params {
+        input: TensorType::frame(&[4, 3, 1], QType::unsigned(3)),
+        weights: weights(&[3, 3, 1, 2], QType::signed(6), &mut rng),
+        weight_format: QType::signed(6),
+        bias: Some(Tensor::vector(vec![31, -32])),
+        stride: Some(vec![2, 1]),
+        padding: Some(vec![[1, 1], [0, 1]]),
+        run_time_weights: true,
+        bias_format: Some(QType::signed(6)),
+        ..plain.clone()
+    };
+    vec![plain, grouped, line, written]
 }
 
 pub(super) fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
@@ -78,17 +94,23 @@ pub(super) fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
     };
     let weight_format = QType { bits: rng.random_range(2..7), frac: rng.random_range(0..4), signed: true };
     let bias = (0..outputs).map(|_| rng.random_range(-500..500)).collect();
+    let bias = rng.random::<bool>().then(|| Tensor::vector(bias));
+    let run_time_weights = rng.random_range(0..4) == 0;
+    let bias_format = (run_time_weights && bias.is_some())
+        .then(|| QType { frac: input.format.frac + weight_format.frac, ..QType::signed(10) });
     let p = Params {
         input: input.clone(),
         weights: weights(&shape, weight_format, rng),
         layout,
         weight_format,
-        bias: rng.random::<bool>().then(|| Tensor::vector(bias)),
+        bias,
         stride: rng.random::<bool>().then(|| (0..rank).map(|_| rng.random_range(1..4)).collect()),
         padding: Some(padding),
         dilation: Some(dilation),
         groups,
         accumulator: None,
+        run_time_weights,
+        bias_format,
     };
     Unrolled::interface(&p).is_ok().then_some(p)
 }

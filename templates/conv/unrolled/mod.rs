@@ -9,8 +9,9 @@ use nervure_core::{Diagnostic, QType, Schedule, Target, Tensor, TensorType, diag
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::shared::factors::Factors;
+use crate::shared::flat;
 use crate::shared::window::{self, Axis, Lie};
-use crate::shared::{flat, sum_range};
 
 /// See the README.
 pub(crate) struct Unrolled;
@@ -57,6 +58,12 @@ pub(crate) struct Params {
     /// Format of the sum; unless given, the shortest that holds every sum that these weights can make.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     accumulator: Option<QType>,
+    /// Whether weights and biases are written over the register bus: see docs/registers.md. The hardware has multipliers, then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    run_time_weights: bool,
+    /// Format of a bias at run time, at most 32 bits; its fraction is at most that of the sum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bias_format: Option<QType>,
 }
 
 /// What the parameters mean, checked.
@@ -132,9 +139,19 @@ impl Params {
         }
     }
 
+    fn factors(&self) -> Factors<'_> {
+        Factors {
+            weights: &self.weights,
+            weight_format: self.weight_format,
+            bias: self.bias.as_ref(),
+            bias_format: self.bias_format,
+            run_time: self.run_time_weights,
+        }
+    }
+
     fn sum(&self, shape: &Shape) -> Result<QType, Diagnostic> {
         let x = self.input.format;
-        let range = sum_range(&self.rows(shape), self.bias.as_ref(), x.min(), x.max());
+        let range = self.factors().range(x, &self.rows(shape))?;
         flat::accumulator(x, self.weight_format, range, self.accumulator)
     }
 
@@ -146,6 +163,8 @@ impl Params {
         let zero = k.constant(0, self.input.format.frac);
         let map = window::pad(shape.axes, shape.channels, &x, zero);
         let across = shape.axes[1].kernel;
+        let factors = self.factors();
+        let (weights, bias) = (factors.weights(&k), factors.bias(&k, self.input.format, sum));
         let mut y = Vec::new();
         for taps in window::taps(shape.axes) {
             for o in 0..shape.outputs {
@@ -154,14 +173,12 @@ impl Params {
                     let own = &map[row][column][group..group + shape.fan[0]];
                     let at = (n / across, n % across);
                     let shape = &shape;
-                    own.iter()
-                        .enumerate()
-                        .map(move |(c, x)| (*x, self.weights.data[self.weight_at(shape, at, c, o)]))
+                    own.iter().enumerate().map(move |(c, x)| (*x, self.weight_at(shape, at, c, o)))
                 });
                 // What lies in the padding is zero, whatever its weight.
                 let terms = terms.filter(|(x, _)| x.range() != zero.range());
-                let bias = self.bias.as_ref().map_or(0, |b| b.data[o]);
-                y.push(flat::weighted_sum(&k, terms, self.weight_format, bias, sum));
+                let bias = self.bias.as_ref().and_then(|_| bias.at(&k, o));
+                y.push(flat::weighted_sum(&k, terms, &weights, bias, sum));
             }
         }
         flat::outputs(&k, "y", sum, y);
@@ -193,7 +210,9 @@ impl Block for Unrolled {
         };
         flat::check_weights(&p.weights, &wanted, p.weight_format, p.bias.as_ref(), shape.outputs)?;
         let windows = shape.axes[0].windows() * shape.axes[1].windows();
-        flat::check_products(windows * p.weights.data.iter().filter(|w| **w != 0).count())?;
+        flat::check_products(
+            windows * p.weights.data.iter().filter(|w| p.run_time_weights || **w != 0).count(),
+        )?;
         let y = TensorType {
             shape: window::shape(&p.input, shape.axes, shape.outputs),
             format: p.sum(&shape)?,

@@ -8,7 +8,8 @@ use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::{flat, matrix, sum_range};
+use crate::shared::factors::Factors;
+use crate::shared::{flat, matrix};
 
 /// See the README.
 pub(crate) struct Unrolled;
@@ -29,6 +30,12 @@ pub(crate) struct Params {
     /// Format of the sum; unless given, the shortest that holds every sum that these weights can make.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     accumulator: Option<QType>,
+    /// Whether weights and biases are written over the register bus: see docs/registers.md. The hardware has multipliers, then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    run_time_weights: bool,
+    /// Format of a bias at run time, at most 32 bits; its fraction is at most that of the sum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bias_format: Option<QType>,
 }
 
 impl Params {
@@ -36,20 +43,31 @@ impl Params {
         self.weights.shape[0]
     }
 
+    fn factors(&self) -> Factors<'_> {
+        Factors {
+            weights: &self.weights,
+            weight_format: self.weight_format,
+            bias: self.bias.as_ref(),
+            bias_format: self.bias_format,
+            run_time: self.run_time_weights,
+        }
+    }
+
     fn sum(&self) -> Result<QType, Diagnostic> {
         let x = self.input.format;
-        let range = sum_range(&self.weights, self.bias.as_ref(), x.min(), x.max());
+        let range = self.factors().range(x, &self.weights)?;
         flat::accumulator(x, self.weight_format, range, self.accumulator)
     }
 
     fn kernel(&self) -> Kernel {
         let (k, sum) = (Builder::new(), self.sum().expect("the interface was checked"));
         let x = flat::inputs(&k, "x", &self.input);
-        let bias = |n: usize| self.bias.as_ref().map_or(0, |b| b.data[n]);
-        let rows = self.weights.rows().enumerate();
-        let y = rows.map(|(n, w)| {
-            let terms = x.iter().copied().zip(w.iter().copied());
-            flat::weighted_sum(&k, terms, self.weight_format, bias(n), sum)
+        let factors = self.factors();
+        let (weights, bias) = (factors.weights(&k), factors.bias(&k, self.input.format, sum));
+        let y = (0..self.outputs()).map(|n| {
+            let terms = x.iter().copied().zip(n * x.len()..);
+            let bias = self.bias.as_ref().and_then(|_| bias.at(&k, n));
+            flat::weighted_sum(&k, terms, &weights, bias, sum)
         });
         flat::outputs(&k, "y", sum, y);
         k.finish()
@@ -70,6 +88,8 @@ impl Block for Unrolled {
             weight_format: QType::signed(4),
             bias: Some(Tensor::vector(vec![5, -300, 0])),
             accumulator: None,
+            run_time_weights: false,
+            bias_format: None,
         };
         // Fractions, a row of zeros, a row of one weight, powers of two.
         let sparse = Params {
@@ -81,15 +101,26 @@ impl Block for Unrolled {
             weight_format: QType { bits: 6, frac: 4, signed: true },
             bias: None,
             accumulator: Some(QType { bits: 16, frac: 7, signed: true }),
+            ..small.clone()
         };
         let step = Params {
             input: TensorType::step(&[9], QType::unsigned(1)),
             weights: matrix(2, 9, -100, 100, &mut rng),
             weight_format: QType::signed(8),
             bias: None,
-            accumulator: None,
+            ..small.clone()
         };
-        vec![small, sparse, step]
+        // Over the register bus: seven words of 4 bits and two of 13 in 32 bits; biases of a fraction of their own.
+        let written = Params {
+            input: TensorType::frame(&[5], QType { bits: 4, frac: 2, signed: false }),
+            weights: matrix(3, 5, -8, 7, &mut rng),
+            weight_format: QType { bits: 4, frac: 3, signed: true },
+            bias: Some(Tensor::vector(vec![-36, 0, 4])),
+            run_time_weights: true,
+            bias_format: Some(QType { bits: 13, frac: 3, signed: true }),
+            ..small.clone()
+        };
+        vec![small, sparse, step, written]
     }
 
     fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
@@ -104,7 +135,18 @@ impl Block for Unrolled {
         weights.data.iter_mut().filter(|_| rng.random_range(0..8) >= kept).for_each(|w| *w = 0);
         let bias = (0..outputs).map(|_| rng.random_range(-5000..5000)).collect();
         let bias = rng.random::<bool>().then(|| Tensor::vector(bias));
-        let p = Params { input: input.clone(), weights, weight_format, bias, accumulator: None };
+        let run_time_weights = rng.random_range(0..4) == 0;
+        let bias_format = (run_time_weights && bias.is_some())
+            .then(|| QType { frac: input.format.frac + weight_format.frac, ..QType::signed(14) });
+        let p = Params {
+            input: input.clone(),
+            weights,
+            weight_format,
+            bias,
+            accumulator: None,
+            run_time_weights,
+            bias_format,
+        };
         Self::interface(&p).is_ok().then_some(p)
     }
 
@@ -118,7 +160,7 @@ impl Block for Unrolled {
         }
         let shape = [p.outputs(), inputs];
         flat::check_weights(&p.weights, &shape, p.weight_format, p.bias.as_ref(), p.outputs())?;
-        flat::check_products(p.weights.data.iter().filter(|w| **w != 0).count())?;
+        flat::check_products(p.weights.data.iter().filter(|w| p.run_time_weights || **w != 0).count())?;
         let y = TensorType { shape: vec![p.outputs()], format: p.sum()?, rate: p.input.rate };
         flat::check(&y, "weights")?;
         Ok(Interface::one_to_one(p.input.clone(), inputs, y, p.outputs()))

@@ -6,7 +6,7 @@ use nervure_core::num::{Overflow, counter_bits};
 use nervure_core::{QType, Target, Timing};
 use serde_json::json;
 
-use super::Params;
+use super::{Fan, Params};
 use crate::shared::area;
 
 /// Names of the stages of sums; 2^24 inputs need at most this many.
@@ -32,9 +32,9 @@ fn sum(term: QType, n: usize) -> Kernel {
 }
 
 /// The end of the pipeline: what is held, or the bias, plus the sum of a beat.
-fn accumulate(p: &Params, sum: QType, format: QType, bias: Option<QType>) -> Kernel {
+fn accumulate(fan: Fan, sum: QType, format: QType, bias: Option<QType>) -> Kernel {
     let k = Builder::new();
-    let held = (p.beats() > 1).then(|| (k.input("first", QType::unsigned(1)), k.input("held", format)));
+    let held = (fan.beats() > 1).then(|| (k.input("first", QType::unsigned(1)), k.input("held", format)));
     let bias = bias.map_or(k.constant(0, format.frac), |b| k.input("bias", b));
     let start = held.map_or(bias, |(first, held)| k.select(first, bias, held).named("start"));
     // The format holds every partial sum, so the bits above it say nothing.
@@ -65,27 +65,26 @@ fn bias_format(p: &Params, frac: i8) -> Option<QType> {
 }
 
 /// The combinational parts, in the order of the pipeline: one product, the stages of sums, the accumulation.
-fn kernels(p: &Params) -> Vec<(&'static str, Kernel)> {
+fn kernels(p: &Params, fan: Fan) -> Vec<(&'static str, Kernel)> {
     let y = p.sum().expect("the interface was checked");
     let mut list = vec![("multiply", multiply(p.input.format, p.weight_format))];
-    for (name, factor) in SUMS.into_iter().zip(stages(p.simd)) {
+    for (name, factor) in SUMS.into_iter().zip(stages(fan.simd)) {
         let term = format(&list[list.len() - 1].1);
         list.push((name, sum(term, factor)));
     }
     let last = format(&list[list.len() - 1].1);
-    list.push(("accumulate", accumulate(p, last, y, bias_format(p, y.frac))));
+    list.push(("accumulate", accumulate(fan, last, y, bias_format(p, y.frac))));
     list
 }
 
-/// Word `{group, beat}` holds the weights of `pe` rows for one beat.
-fn weights(p: &Params) -> Memory {
-    let inputs = p.input.len();
+/// Word `{group, pass, beat}` holds the weights of `pe` rows for one beat.
+fn weights(p: &Params, fan: Fan) -> Memory {
     let mut rows = Vec::new();
-    for group in 0..p.groups() {
-        for beat in 0..p.beats() {
-            let row = |pe: usize| (group * p.pe + pe) * inputs + beat * p.simd;
+    for pass in 0..fan.groups * fan.passes() {
+        for beat in 0..fan.beats() {
+            let row = |pe: usize| (pass * fan.pe + pe) * fan.inputs + beat * fan.simd;
             let word: Vec<i64> =
-                (0..p.pe).flat_map(|pe| &p.weights.data[row(pe)..row(pe) + p.simd]).copied().collect();
+                (0..fan.pe).flat_map(|pe| &p.weights.data[row(pe)..row(pe) + fan.simd]).copied().collect();
             rows.push(word);
         }
     }
@@ -93,45 +92,48 @@ fn weights(p: &Params) -> Memory {
 }
 
 pub(super) fn body(p: &Params) -> Body {
-    let (beats, groups) = (p.beats(), p.groups());
+    let fan = p.folded().expect("the interface was checked");
+    let (beats, passes, words) = (fan.beats(), fan.passes(), fan.words());
     let y = p.sum().expect("the interface was checked");
-    let kernels = kernels(p);
+    let kernels = kernels(p, fan);
     let depth = kernels.len();
-    let mut terms = p.simd;
+    let mut terms = fan.simd;
     let levels: Vec<_> = kernels[1..depth - 1]
         .iter()
-        .zip(stages(p.simd))
+        .zip(stages(fan.simd))
         .zip(&kernels)
         .map(|(((name, kernel), factor), (from, before))| {
             terms /= factor;
             let from = if *from == "multiply" { "product" } else { from };
             let inputs: Vec<_> = kernel.inputs.iter().map(|port| &port.name).collect();
             json!({"name": name, "from": from, "from_bits": format(before).bits, "bits": format(kernel).bits,
-                "factor": factor, "sums": p.pe * terms, "terms": inputs})
+                "factor": factor, "sums": fan.pe * terms, "terms": inputs})
         })
         .collect();
-    let mut memories = vec![weights(p)];
+    let mut memories = vec![weights(p, fan)];
     let bias = bias_format(p, y.frac);
     let mut bias_word = String::new();
     if let (Some(format), Some(bias)) = (bias, &p.bias) {
-        let memory = Memory::pack("bias", format.bits.into(), bias.data.chunks(p.pe));
+        let memory = Memory::pack("bias", format.bits.into(), bias.data.chunks(fan.pe));
         bias_word.clone_from(&memory.words[0]);
-        if groups > 1 {
+        if words > beats {
             memories.push(memory);
         }
     }
     let total = kernels[depth - 2].0;
     let context = json!({
-        "outputs": p.outputs(), "inputs": p.input.len(), "pe": p.pe, "simd": p.simd, "beats": beats, "groups": groups,
+        "outputs": fan.outputs, "inputs": fan.inputs, "vectors": fan.vectors, "groups": fan.groups,
+        "pe": fan.pe, "simd": fan.simd, "beats": beats, "passes": passes,
         "last_beat": beats - 1, "beat_bits": counter_bits(beats), "beat_top": counter_bits(beats) - 1,
-        "last_word": beats * groups - 1, "word_bits": counter_bits(beats * groups),
-        "word_top": counter_bits(beats * groups) - 1,
-        "address": if groups > 1 { "word_q" } else if beats > 1 { "beat_q" } else { "1'd0" },
-        "last_group": groups - 1, "group_bits": counter_bits(groups), "group_top": counter_bits(groups) - 1,
+        "rows": words / beats, "last_word": words - 1, "word_bits": counter_bits(words),
+        "word_top": counter_bits(words) - 1,
+        "address": if words > beats { "word_q" } else if beats > 1 { "beat_q" } else { "1'd0" },
+        "last_pass": passes - 1, "pass_bits": counter_bits(passes), "pass_top": counter_bits(passes) - 1,
+        "last_row": words / beats - 1, "row_bits": counter_bits(words / beats), "row_top": counter_bits(words / beats) - 1,
         "x_bits": p.input.format.bits, "weight_bits": p.weight_format.bits, "y_bits": y.bits,
         "product_bits": format(&kernels[0].1).bits, "levels": levels,
         "total": if total == "multiply" { "product" } else { total }, "total_bits": format(&kernels[depth - 2].1).bits,
-        "bias_bits": bias.map_or(0, |b| b.bits), "bias_word": bias_word, "bias_width": p.pe * bias.map_or(0, |b| b.bits as usize),
+        "bias_bits": bias.map_or(0, |b| b.bits), "bias_word": bias_word, "bias_width": fan.pe * bias.map_or(0, |b| b.bits as usize),
         "depth": depth,
     });
     Body::Template(Box::new(Template {
@@ -145,9 +147,10 @@ pub(super) fn body(p: &Params) -> Body {
 
 /// Yosys gives a multiplier to products of 9 bits and more of operands of 2 bits and more.
 pub(super) fn cost(p: &Params, t: &Target) -> Area {
-    let list = kernels(p);
+    let fan = p.folded().expect("the interface was checked");
+    let list = kernels(p, fan);
     let depth = list.len();
-    let words = p.beats() * p.groups();
+    let words = fan.words();
     let (x, w) = (p.input.format.bits as usize, p.weight_format.bits as usize);
     let hard = t.multiplier_bits[0] > 0 && format(&list[0].1).bits >= 9 && x.min(w) > 1;
     // A hard multiplier has its own registers; weights of a single word are constants.
@@ -156,20 +159,20 @@ pub(super) fn cost(p: &Params, t: &Target) -> Area {
         (false, 1) => area(x * w / 3, format(&list[0].1).bits as usize),
         (false, _) => area(x * w + x.max(w), format(&list[0].1).bits as usize),
     };
-    let mut total = product * (p.pe * p.simd);
-    let mut terms = p.simd;
-    for ((_, kernel), factor) in list[1..depth - 1].iter().zip(stages(p.simd)) {
+    let mut total = product * (fan.pe * fan.simd);
+    let mut terms = fan.simd;
+    for ((_, kernel), factor) in list[1..depth - 1].iter().zip(stages(fan.simd)) {
         terms /= factor;
-        total = total + (kernel.area(t) + area(0, format(kernel).bits as usize)) * (p.pe * terms);
+        total = total + (kernel.area(t) + area(0, format(kernel).bits as usize)) * (fan.pe * terms);
     }
     let y = format(&list[depth - 1].1).bits as usize;
-    let held = usize::from(p.beats() > 1);
-    total = total + (list[depth - 1].1.area(t) + area(0, y * (1 + held))) * p.pe;
-    let counters = counter_bits(p.beats()) + counter_bits(words);
+    let held = usize::from(fan.beats() > 1);
+    total = total + (list[depth - 1].1.area(t) + area(0, y * (1 + held))) * fan.pe;
+    let counters = counter_bits(fan.beats()) + counter_bits(words);
     total
-        + rom(words, p.pe * p.simd * w, t)
-        + if p.groups() > 1 { store(p.beats(), p.simd * x, t) } else { Area::default() }
-        + area(2 * counters + 10, counters + 3 * depth + 5 + p.simd * x)
+        + rom(words, fan.pe * fan.simd * w, t)
+        + if fan.passes() > 1 { store(fan.beats(), fan.simd * x, t) } else { Area::default() }
+        + area(2 * counters + 10, counters + 3 * depth + 5 + fan.simd * x)
 }
 
 /// A constant memory with a register behind it.

@@ -1,7 +1,9 @@
-//! Dense layers on `pe x simd` multipliers, folded over the rest. Deliberately absent: what comes after the sum
+//! Dense layers, and convolutions behind `conv/window`, on `pe x simd` multipliers, folded over the rest. Deliberately absent: what comes after the sum
 //! (`act/requant` and its neighbours do that).
 
 mod hardware;
+
+use std::collections::BTreeSet;
 
 use nervure_core::block::{Area, Block, Body, Fold, Interface, Rng};
 use nervure_core::{Diagnostic, QType, Schedule, Target, Tensor, TensorType, diag};
@@ -18,35 +20,111 @@ pub(crate) struct Folded;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Params {
-    /// What comes in, read as a vector. Filled in from the layer before.
+    /// What comes in: its last axes, as few as it takes, are a vector. Filled in from the layer before.
     input: TensorType,
-    /// Weights, `[out, in]`.
+    /// Weights, `[out, in]`; or `[groups, out / groups, in / groups]`, where every group of outputs has its own inputs.
     weights: Tensor,
     /// Format of a weight, at most 32 bits.
     weight_format: QType,
     /// What each sum starts from, `[out]`; zero unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bias: Option<Tensor>,
-    /// Outputs computed at once, and outputs a beat; divides `out`.
+    /// Outputs computed at once, and outputs a beat; divides `out` (of a group). 1 unless given.
+    #[serde(default = "crate::shared::neuron::one")]
     pe: usize,
-    /// Inputs multiplied at once, and inputs a beat; divides `in`.
+    /// Inputs multiplied at once, and inputs a beat; divides `in` (of a group). 1 unless given.
+    #[serde(default = "crate::shared::neuron::one")]
     simd: usize,
+    /// Cycles for all outputs of a vector, that is how often a multiplier is used. Where it is given, `simd` and `pe` follow
+    /// from it, and what they say themselves does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reuse: Option<usize>,
     /// Format of the sum; unless given, the shortest that holds every sum that these weights can make.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     accumulator: Option<QType>,
 }
 
+/// What the parameters mean.
+#[derive(Debug, Clone, Copy)]
+struct Fan {
+    /// Axes of the input in front of a vector's.
+    axes: usize,
+    /// Vectors in a tensor.
+    vectors: usize,
+    /// Parts of a vector that have their own outputs.
+    groups: usize,
+    /// Outputs of a group.
+    outputs: usize,
+    /// Inputs of a group.
+    inputs: usize,
+    /// Outputs computed at once.
+    pe: usize,
+    /// Inputs multiplied at once.
+    simd: usize,
+}
+
+impl Fan {
+    /// Beats of a group's inputs.
+    const fn beats(self) -> usize {
+        self.inputs / self.simd
+    }
+
+    /// How often the inputs of a group pass.
+    const fn passes(self) -> usize {
+        self.outputs / self.pe
+    }
+
+    /// Words of the weight memory.
+    const fn words(self) -> usize {
+        self.beats() * self.passes() * self.groups
+    }
+}
+
 impl Params {
-    fn outputs(&self) -> usize {
-        self.weights.shape[0]
+    /// Errors: `E0205` for weights that are no matrices, or do not fit the input.
+    fn fan(&self) -> Result<Fan, Diagnostic> {
+        let (groups, outputs, inputs) = match self.weights.shape[..] {
+            [o, i] if o * i > 0 => (1, o, i),
+            [g, o, i] if g * o * i > 0 => (g, o, i),
+            _ => {
+                let message = format!(
+                    "`weights` has shape {:?}, expected [out, {}]",
+                    self.weights.shape,
+                    self.input.len()
+                );
+                let help = "give a matrix with one row per output";
+                return Err(Diagnostic::new("E0205", message, help).at("weights"));
+            }
+        };
+        // A vector is as few of the last axes as it takes.
+        let shape = &self.input.shape;
+        let ends: Vec<usize> = (0..shape.len()).map(|n| shape[n..].iter().product()).collect();
+        let Some(axes) = ends.iter().rposition(|end| *end == groups * inputs) else {
+            let message = format!(
+                "`weights` has shape {:?}, for vectors of {}; the input is {}",
+                self.weights.shape,
+                groups * inputs,
+                self.input
+            );
+            let all: Vec<String> = ends.iter().map(ToString::to_string).collect();
+            let help = format!("give a row one weight per input: {} in all groups", all.join(" or "));
+            return Err(Diagnostic::new("E0205", message, help).at("weights"));
+        };
+        let vectors = self.input.len() / (groups * inputs);
+        Ok(Fan { axes, vectors, groups, outputs, inputs, pe: self.pe, simd: self.simd })
     }
 
-    fn beats(&self) -> usize {
-        self.input.len() / self.simd
-    }
-
-    fn groups(&self) -> usize {
-        self.outputs() / self.pe
+    /// The fan, folded as the parameters say. Errors: also `E0202` for a folding that does not divide it.
+    fn folded(&self) -> Result<Fan, Diagnostic> {
+        let fan = self.fan()?;
+        match self.reuse {
+            Some(reuse) => reused(fan, reuse),
+            None => {
+                diag::divides("pe", self.pe, "the number of outputs", fan.outputs)?;
+                diag::divides("simd", self.simd, "the number of inputs", fan.inputs)?;
+                Ok(fan)
+            }
+        }
     }
 
     /// Format of the sum. Errors: `E0203` for fractions that do not fit together, `E0207` for a sum that does not fit.
@@ -72,6 +150,7 @@ impl Block for Folded {
             bias: Some(Tensor::vector(vec![5, -300, 0, 77, 260, -1])),
             pe: 2,
             simd: 4,
+            reuse: None,
             accumulator: None,
         };
         let format = QType { bits: 8, frac: 3, signed: true };
@@ -83,7 +162,6 @@ impl Block for Folded {
             accumulator: Some(QType { bits: 24, frac: 3, signed: true }),
             ..small.clone()
         };
-        let parallel = Params { pe: 6, simd: 12, ..small.clone() };
         // One beat a tensor, yet several groups; and a tree of sums of two stages.
         let wide = Params {
             input: TensorType::step(&[18], QType::signed(9)),
@@ -92,56 +170,67 @@ impl Block for Folded {
             bias: None,
             pe: 1,
             simd: 18,
+            reuse: None,
             accumulator: None,
         };
-        vec![small, serial, parallel, wide]
+        // A matrix for each half of the inputs, over six vectors; what `reuse` makes of it.
+        let grouped = Params {
+            input: TensorType::step(&[2, 3, 2, 6], QType::unsigned(4)),
+            weights: Tensor::new(&[2, 4, 6], matrix(8, 6, -8, 7, &mut rng).data),
+            bias: Some(Tensor::vector((0..8).map(|n| n * n - 20).collect())),
+            pe: 1,
+            simd: 1,
+            reuse: Some(6),
+            ..small.clone()
+        };
+        vec![small, serial, wide, grouped]
     }
 
     fn sample(input: &TensorType, rng: &mut Rng) -> Option<Params> {
         if input.len() > 1024 {
             return None;
         }
-        let outputs = rng.random_range(1..25);
+        let axis = rng.random_range(0..input.shape.len());
+        let vector: usize = input.shape[axis..].iter().product();
+        let groups = if rng.random() { 1 } else { divisor(vector, 8, rng) };
+        let (outputs, inputs) = (rng.random_range(1..=24usize.div_ceil(groups)), vector / groups);
         let weight_format = if rng.random() {
             QType::signed(rng.random_range(2..11))
         } else {
             QType::unsigned(rng.random_range(1..10))
         };
-        let bias = (0..outputs).map(|_| rng.random_range(-5000..5000)).collect();
+        let bias = (0..groups * outputs).map(|_| rng.random_range(-5000..5000)).collect();
+        let weights = matrix(groups * outputs, inputs, weight_format.min(), weight_format.max(), rng);
+        let shape = if groups > 1 { vec![groups, outputs, inputs] } else { vec![outputs, inputs] };
+        let (pe, simd) = (divisor(outputs, 8, rng), divisor(inputs, 24, rng));
         let mut p = Params {
             input: input.clone(),
-            weights: matrix(outputs, input.len(), weight_format.min(), weight_format.max(), rng),
+            weights: Tensor::new(&shape, weights.data),
             weight_format,
             bias: rng.random::<bool>().then(|| Tensor::vector(bias)),
-            pe: divisor(outputs, 8, rng),
-            simd: divisor(input.len(), 24, rng),
+            pe,
+            simd,
+            reuse: (rng.random_range(0..4) == 0).then_some((outputs / pe) * (inputs / simd)),
             accumulator: None,
         };
         let sum = p.sum().ok()?;
         let bits = (sum.bits + rng.random_range(1..4)).min(QType::MAX_BITS);
         p.accumulator = rng.random::<bool>().then_some(QType { bits, ..sum });
-        Some(p)
+        Self::interface(&p).is_ok().then_some(p)
     }
 
     fn interface(p: &Params) -> Result<Interface, Diagnostic> {
         p.input.check().map_err(|d| d.at("input"))?;
-        let inputs = p.input.len();
-        if p.weights.shape.len() != 2 || p.weights.data.is_empty() {
-            let shape = &p.weights.shape;
-            let message = format!("`weights` has shape {shape:?}, expected [out, {inputs}]");
-            return Err(
-                Diagnostic::new("E0205", message, "give a matrix with one row per output").at("weights")
-            );
-        }
+        let fan = p.fan()?;
         diag::in_range("weight_format", p.weight_format.bits as usize, 1..33)?;
-        p.weights.check("weights", &[p.outputs(), inputs], p.weight_format)?;
+        p.weights.check("weights", &p.weights.shape, p.weight_format)?;
         if let Some(bias) = &p.bias {
-            bias.check("bias", &[p.outputs()], QType::signed(QType::MAX_BITS))?;
+            bias.check("bias", &[fan.groups * fan.outputs], QType::signed(QType::MAX_BITS))?;
         }
-        diag::divides("pe", p.pe, "the number of outputs", p.outputs())?;
-        diag::divides("simd", p.simd, "the number of inputs", inputs)?;
-        let y = TensorType { shape: vec![p.outputs()], format: p.sum()?, rate: p.input.rate };
-        Ok(Interface::one_to_one(p.input.clone(), p.simd, y, p.pe))
+        let fan = p.folded()?;
+        let shape = [&p.input.shape[..fan.axes], &[fan.groups * fan.outputs]].concat();
+        let y = TensorType { shape, format: p.sum()?, rate: p.input.rate };
+        Ok(Interface::one_to_one(p.input.clone(), fan.simd, y, fan.pe))
     }
 
     fn state(_: &Params) {}
@@ -149,14 +238,26 @@ impl Block for Folded {
     fn reset(_: &Params, (): &mut ()) {}
 
     fn step(p: &Params, (): &mut (), x: &[&[i64]], y: &mut [&mut [i64]]) {
-        for (n, (y, w)) in y[0].iter_mut().zip(p.weights.rows()).enumerate() {
-            let bias = p.bias.as_ref().map_or(0, |b| b.data[n]);
-            *y = w.iter().zip(x[0]).fold(bias, |sum, (w, x)| sum + w * x);
+        let inputs = p.weights.shape[p.weights.shape.len() - 1];
+        let (outputs, rows) = (p.weights.shape[p.weights.shape.len() - 2], p.weights.data.len() / inputs);
+        for (n, y) in y[0].iter_mut().enumerate() {
+            let row = n % rows;
+            let part = n / rows * (rows / outputs) + row / outputs;
+            let x = &x[0][part * inputs..][..inputs];
+            let w = &p.weights.data[row * inputs..][..inputs];
+            let bias = p.bias.as_ref().map_or(0, |b| b.data[row]);
+            *y = w.iter().zip(x).fold(bias, |sum, (w, x)| sum + w * x);
         }
     }
 
     fn folds(p: &Params) -> Vec<Fold> {
-        vec![Fold::dividing("pe", p.outputs(), 1), Fold::dividing("simd", p.input.len(), 1)]
+        let fan = p.fan().expect("the interface was checked");
+        if p.reuse.is_some() {
+            let mut values = reuses(fan);
+            values.reverse();
+            return vec![Fold { field: "reuse", values }];
+        }
+        vec![Fold::dividing("pe", fan.outputs, 1), Fold::dividing("simd", fan.inputs, 1)]
     }
 
     fn body(p: &Params) -> Body {
@@ -164,18 +265,48 @@ impl Block for Folded {
     }
 
     fn schedule(p: &Params, _: &Self::State, _: &[&[i64]], _: bool, out: &mut Schedule) {
-        let beats = p.beats();
-        out.take(beats - 1);
-        out.pass(1, 1);
-        for _ in 1..p.groups() {
-            out.busy(beats - 1);
-            out.give(1);
+        let fan = p.folded().expect("the interface was checked");
+        for _ in 0..fan.vectors * fan.groups {
+            out.take(fan.beats() - 1);
+            out.pass(1, 1);
+            for _ in 1..fan.passes() {
+                out.busy(fan.beats() - 1);
+                out.give(1);
+            }
         }
     }
 
     fn cost(p: &Params, t: &Target) -> Area {
         hardware::cost(p, t)
     }
+}
+
+/// What `reuse` may be: ascending.
+fn reuses(fan: Fan) -> Vec<usize> {
+    let parts = |n: usize| (1..=n).filter(move |d| n.is_multiple_of(*d));
+    let all: BTreeSet<usize> =
+        parts(fan.inputs).flat_map(|beats| parts(fan.outputs).map(move |passes| beats * passes)).collect();
+    all.into_iter().collect()
+}
+
+/// The folding of this reuse with the fewest accumulators. Errors: `E0202` where there is none.
+fn reused(fan: Fan, reuse: usize) -> Result<Fan, Diagnostic> {
+    let beats = |simd: usize| fan.inputs / simd;
+    let simd = (1..=fan.inputs).rev().find(|simd| {
+        let whole = fan.inputs.is_multiple_of(*simd) && reuse > 0 && reuse.is_multiple_of(beats(*simd));
+        whole && fan.outputs.is_multiple_of(reuse / beats(*simd))
+    });
+    let Some(simd) = simd else {
+        let all: Vec<String> = reuses(fan).iter().map(ToString::to_string).collect();
+        let message = format!(
+            "`reuse` is {reuse}, which is no divisor of the number of inputs ({}) times one of the number of outputs ({})",
+            fan.inputs, fan.outputs
+        );
+        return Err(
+            Diagnostic::new("E0202", message, format!("choose one of {}", all.join(", "))).at("reuse")
+        );
+    };
+    Ok(Fan { simd, pe: fan.outputs * beats(simd) / reuse, ..fan })
 }
 
 #[cfg(test)]
@@ -191,6 +322,7 @@ mod tests {
             bias: Some(Tensor::vector(vec![7, -9])),
             pe: 1,
             simd: 1,
+            reuse: None,
             accumulator: None,
         };
         // 3 * 255 + 2 * 255 - 9 and 7 - 255
@@ -202,5 +334,21 @@ mod tests {
         assert_eq!(p.sum().map_err(|d| d.code), Err("E0207"));
         p.accumulator = Some(QType::signed(12));
         assert_eq!(p.sum(), Ok(QType::signed(12)));
+    }
+
+    #[test]
+    fn reuse_is_the_cycles_of_a_vector_or_refused() {
+        let mut p = Folded::examples()[0].clone();
+        for reuse in reuses(p.fan().expect("a matrix")) {
+            p.reuse = Some(reuse);
+            let fan = p.folded().expect("one of those that are listed");
+            assert_eq!((fan.words(), fan.pe * fan.simd * reuse), (reuse, 6 * 12));
+        }
+        for reuse in [0, 5, 7, 73] {
+            p.reuse = Some(reuse);
+            let error = p.folded().expect_err("no folding has this reuse");
+            assert_eq!(error.code, "E0202");
+            assert!(error.help.ends_with("one of 1, 2, 3, 4, 6, 8, 9, 12, 18, 24, 36, 72"), "{}", error.help);
+        }
     }
 }

@@ -51,7 +51,8 @@ pub fn share_constant_products(kernel: &Kernel, options: &Options) -> Kernel {
     }
     for i in 0..kernel.values.len() {
         let id = ValueId(i as u32);
-        let port = matches!(kernel.value(id).op, Op::Input(_) | Op::State(_) | Op::Param(_));
+        let op = kernel.value(id).op;
+        let port = matches!(op, Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Word(..));
         let out = kernel.outputs.iter().any(|(_, o)| *o == id) || kernel.states.iter().any(|s| s.next == id);
         if port || out {
             rewrite.value(id, &regions, &of_root);

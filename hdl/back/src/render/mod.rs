@@ -72,7 +72,7 @@ fn tidy(text: &str) -> String {
     out.replace("\n\n);", "\n);").replace("\n\nendmodule", "\nendmodule")
 }
 
-fn origin(design: &Design) -> String {
+pub(crate) fn origin(design: &Design) -> String {
     let version = env!("CARGO_PKG_VERSION");
     match &design.source {
         Some((file, sha)) => {
@@ -181,7 +181,7 @@ impl Renderer<'_> {
         if clocked {
             ports.extend(["input  wire clk".into(), "input  wire en".into()]);
         }
-        for p in text.inputs.iter().chain(&text.params).chain(&text.states) {
+        for p in text.inputs.iter().chain(&text.params).chain(&text.stores).chain(&text.states) {
             ports.push(format!("input  wire{} {}", p.kind, p.name));
         }
         for p in text.next.iter().chain(&text.outputs) {

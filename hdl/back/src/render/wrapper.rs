@@ -8,6 +8,7 @@ use nervure_core::{Memory, Stream};
 use serde_json::{Value, json};
 
 use super::{File, Renderer, print};
+use crate::bus;
 
 impl Renderer<'_> {
     /// A kernel body: lanes, state memory, constants per element, and the pipeline's handshake.
@@ -84,10 +85,18 @@ impl Renderer<'_> {
         wire(&text.inputs, &ports.inputs, &|name| format!("s_axis_{name}_tdata"));
         let single = ports.outputs.len() == 1;
         wire(&text.outputs, &ports.outputs, &|name| output_net("result", name, single));
+        for (p, store) in text.stores.iter().zip(&kernel.stores) {
+            connections.push([p.name.clone(), format!("held_{}", store.name)]);
+            files.extend(bus::store(self.registry, &self.module.name, store, &super::origin(self.design)));
+        }
+        let stores: Vec<Value> = (kernel.stores.iter().zip(&text.stores))
+            .map(|(s, p)| json!({"name": s.name, "holds": s.holds, "top": p.bits - 1}))
+            .collect();
         let mut context = self.handshake(stages);
         extend(
             &mut context,
             json!({
+                "stores": stores,
                 "summary": "All elements in one beat", "beats": 1, "beat_bits": 1, "counted": false,
                 "state_width": 0, "param_width": 0,
                 "kernel_module": module, "instances": [{"name": "u_kernel", "connections": connections}],

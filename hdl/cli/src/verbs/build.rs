@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use nervure_back::Options;
+use nervure_back::{Options, harden};
 use nervure_core::ident::ident;
 use nervure_core::{Samples, Target};
+use nervure_sim::asic::needs_liberty;
 use nervure_sim::cosim::Closed;
 use nervure_sim::golden::{self, GoldenOptions, Trace};
 use nervure_sim::lint::{LintFinding, lint};
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use super::closed::{self, Closing};
 use super::folding::Folding;
 use super::summary;
-use crate::args::BuildArgs;
+use crate::args::{BuildArgs, Harden};
 use crate::compile::{Compiled, arrays, network_file, noise, samples_beside};
 use crate::console::Console;
 use crate::embedded::{self, Board};
@@ -82,8 +83,13 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
     let file = network_file(&args.net);
     let toolbox = console.toolbox();
     let folding = Folding { console, toolbox: &toolbox, args, registry: &registry, file: &file };
-    let options =
-        Options { clock_mhz, most_stages: args.stages, separate: args.no_fuse, effort: args.effort };
+    let options = Options {
+        clock_mhz,
+        most_stages: args.stages,
+        separate: args.no_fuse,
+        effort: args.effort,
+        bus: args.bus.into(),
+    };
     let plan = folding.plan(board.as_ref(), target, &options)?;
     let mut set = args.set.clone();
     set.extend(plan.iter().flat_map(|p| p.set.clone()));
@@ -95,6 +101,10 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
         note_slow(console, &compiled);
     }
     let files = compiled.files(&registry);
+    let (files, hardened) = match args.harden {
+        Some(Harden::Tmr) => harden(&compiled.design, &registry, files).map(|(f, h)| (f, Some(h)))?,
+        None => (files, None),
+    };
     let lines: usize = files.iter().map(|f| f.text.lines().count()).sum();
     let seconds = Seconds {
         generate: stage.done(&format!("{} files, {lines} lines", files.len())),
@@ -124,6 +134,9 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
         }
         manifest["plan"] =
             json!({"interval_cycles": figures::rounded(plan.interval_cycles), "why": plan.why});
+    }
+    if let Some(hardened) = hardened {
+        manifest["harden"] = json!(hardened);
     }
     manifest["tools"] = tools(&toolbox);
     let text = summary::markdown(&manifest);
@@ -181,7 +194,12 @@ fn write_sources(aside: &Aside, compiled: &Compiled, input: &Input, board: Optio
         .collect();
     names.sort();
     let text = script(&names, &compiled.design.name, compiled.target).replace("; ", "\n");
-    let text = format!("# Run in rtl/: yosys -s ../synth/synth.ys\n{text}\nstat\n");
+    let given = if needs_liberty(compiled.target) {
+        "# LIBERTY is a liberty file, PERIOD_PS the clock in picoseconds; `nervure synth` puts them in.\n"
+    } else {
+        ""
+    };
+    let text = format!("# Run in rtl/: yosys -s ../synth/synth.ys\n{given}{text}\nstat\n");
     aside.write("synth/synth.ys", text.as_bytes())?;
     for (name, bytes) in board.map(|b| embedded::board_files(&b.name)).unwrap_or_default() {
         aside.write(&format!("board/{name}"), bytes)?;
@@ -210,7 +228,7 @@ fn check(
             let lint_s = stage.done(&format!("{} findings", findings.len()));
             let start = Instant::now();
             // What the linters refuse need not be mapped.
-            let skip = args.no_synth || !findings.is_empty();
+            let skip = args.no_synth || !findings.is_empty() || needs_liberty(compiled.target);
             let synthesis =
                 if skip { None } else { synthesise(console, toolbox, &rtl, top, compiled.target)? };
             Ok((findings, lint_s, synthesis, start.elapsed().as_secs_f64()))
@@ -298,6 +316,7 @@ fn manifest(
         "clock_mhz": design.clock_mhz,
         "most_stages": args.stages,
         "effort": args.effort,
+        "bus": args.bus.name(),
         "fused": !args.no_fuse,
         "seed": args.seed,
         "samples": {"file": input.file, "sha256": sha, "count": input.samples.count, "steps": input.samples.steps},

@@ -1,15 +1,18 @@
 //! One file a verb. Each returns whether every check passed; an error is bad input or a missing tool.
 
+mod asic;
 mod blocks;
 mod boards;
 mod build;
 mod closed;
 mod doctor;
+mod faults;
 mod folding;
 mod import;
 mod import_onnx;
 mod mask;
 mod new;
+mod reload;
 mod run;
 mod summary;
 mod synth;

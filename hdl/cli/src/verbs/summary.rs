@@ -27,6 +27,9 @@ fn rows(m: &Value) -> Vec<Vec<String>> {
         );
     }
     row("modules", modules.to_string());
+    for (n, line) in hardened(&m["harden"]).into_iter().enumerate() {
+        row(if n == 0 { "harden" } else { "" }, line);
+    }
     if let Some(accuracy) = m["accuracy"].as_f64() {
         row("accuracy", format!("{:.2} % on {} samples", accuracy * 100.0, n(&m["samples"]["count"])));
     }
@@ -68,6 +71,21 @@ fn rows(m: &Value) -> Vec<Vec<String>> {
         );
     }
     rows
+}
+
+/// What was hardened, and what was not.
+fn hardened(h: &Value) -> Vec<String> {
+    if !h.is_object() {
+        return Vec::new();
+    }
+    let mut lines = vec![format!("{}: {} registers in three copies", s(&h["mode"]), h["registers"])];
+    for (key, what) in
+        [("constant_memories", "in logic, nothing to upset"), ("unprotected_memories", "NOT protected")]
+    {
+        let list = strings(&h[key]);
+        lines.extend((!list.is_empty()).then(|| format!("{what}: {}", list.join(", "))));
+    }
+    lines
 }
 
 fn s(v: &Value) -> &str {

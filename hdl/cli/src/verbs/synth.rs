@@ -1,8 +1,10 @@
 //! `nervure synth`.
 
 use anyhow::{Context, Result};
+use nervure_sim::asic::needs_liberty;
 use serde_json::json;
 
+use super::asic::{asic, refuse};
 use super::build::synthesise;
 use crate::args::SynthArgs;
 use crate::console::Console;
@@ -23,6 +25,10 @@ pub(crate) fn synth(console: &Console, args: &SynthArgs) -> Result<bool> {
             target.name
         ));
     }
+    if needs_liberty(target) {
+        return asic(console, args, target, &manifest);
+    }
+    refuse(args, target)?;
     let toolbox = console.toolbox();
     let found = synthesise(console, &toolbox, &args.dir.join("rtl"), top, target)?;
     let Some(found) = found else {

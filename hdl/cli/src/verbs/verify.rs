@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 use nervure_back::Options;
-use nervure_core::Samples;
+use nervure_core::{Bus, Registry, Samples};
 use nervure_sim::cosim::Pass;
 use nervure_sim::golden::{self, GoldenOptions, Trace};
 use nervure_sim::verilate::Waves;
@@ -13,6 +13,8 @@ use nervure_sim::{Bench, Cache, CosimOptions, Prediction, Report, Subject, cosim
 use serde_json::{Value, json};
 
 use super::closed::{self, Closing};
+use super::faults::faults;
+use super::reload;
 use super::run::arrays;
 use super::summary;
 use crate::args::VerifyArgs;
@@ -31,14 +33,7 @@ const FROM_START: u64 = 20_000;
 pub(crate) fn verify(console: &Console, args: &VerifyArgs) -> Result<bool> {
     let registry = nervure_templates::registry();
     let manifest = manifest(&args.dir)?;
-    let target = registry.target(manifest["target"].as_str().unwrap_or("xc7"))?;
-    let network = nervure_front::load(&args.dir.join("sim/network.yaml"), &registry, &[])?;
-    let number = |field: &str| manifest[field].as_u64().and_then(|n| u32::try_from(n).ok());
-    let separate = manifest["fused"] == false;
-    let effort = manifest["effort"].as_u64();
-    let options =
-        Options { clock_mhz: number("clock_mhz"), most_stages: number("most_stages"), separate, effort };
-    let compiled = Compiled::new(network, &registry, target, &options)?;
+    let compiled = opened(&args.dir, &manifest, &registry)?;
     if manifest["version"] != env!("CARGO_PKG_VERSION") {
         console.note(&format!(
             "note: built by nervure {}; cycles may be predicted otherwise",
@@ -59,6 +54,9 @@ pub(crate) fn verify(console: &Console, args: &VerifyArgs) -> Result<bool> {
         nervure_front::samples(&input, &compiled.network)?
     };
     let samples = if args.samples == 0 { all } else { all.take(args.samples) };
+    if let Some(count) = args.faults {
+        return faults(console, args, count, &compiled, &samples, &manifest["harden"]);
+    }
 
     let stage = console.stage("golden", samples.count);
     let trace = golden::run(&compiled.network, &samples, GoldenOptions::default(), &|n| stage.at(n))?;
@@ -98,6 +96,15 @@ pub(crate) fn verify(console: &Console, args: &VerifyArgs) -> Result<bool> {
     if let Some(folder) = &report.reproduction {
         object["reproduction"] = json!(folder.display().to_string());
     }
+    let mut wrong: Vec<String> = closed.iter().flat_map(closed::failures).collect();
+    if let Some(net) = &args.reload {
+        let job =
+            reload::Job { bench, compiled: &compiled, registry: &registry, options: &options, rtl: &rtl };
+        if let Some(report) = job.reload(console, (net, &args.set), &samples, seed)? {
+            object["reload"] = reload::figures(&report);
+            wrong.extend(reload::failures(&report));
+        }
+    }
     if args.waves {
         let stage = console.stage("waves", 0);
         let file = args.dir.join("sim/waves.fst");
@@ -110,7 +117,6 @@ pub(crate) fn verify(console: &Console, args: &VerifyArgs) -> Result<bool> {
         nervure_front::write_npz(output, &arrays(&trace))?;
         object["output"] = json!(output.display().to_string());
     }
-    let wrong: Vec<String> = closed.iter().flat_map(closed::failures).collect();
     console.result(&object, || words(&object, &report, &wrong));
     Ok(report.passed() && wrong.is_empty())
 }
@@ -138,6 +144,19 @@ impl Job<'_> {
         };
         cosim(&self.bench, &subject, self.samples, self.trace, &options)
     }
+}
+
+/// The network and design of build directory `dir`.
+pub(super) fn opened<'a>(dir: &Path, manifest: &Value, registry: &'a Registry) -> Result<Compiled<'a>> {
+    let target = registry.target(manifest["target"].as_str().unwrap_or("xc7"))?;
+    let network = nervure_front::load(&dir.join("sim/network.yaml"), registry, &[])?;
+    let number = |field: &str| manifest[field].as_u64().and_then(|n| u32::try_from(n).ok());
+    let separate = manifest["fused"] == false;
+    let effort = manifest["effort"].as_u64();
+    let bus = if manifest["bus"] == "i2c" { Bus::I2c } else { Bus::AxiLite };
+    let options =
+        Options { clock_mhz: number("clock_mhz"), most_stages: number("most_stages"), separate, effort, bus };
+    Ok(Compiled::new(network, registry, target, &options)?)
 }
 
 /// Files of the RTL that are not as the manifest says.
@@ -171,6 +190,7 @@ fn words(object: &Value, report: &Report, wrong: &[String]) -> String {
         if seeds > 1 { format!(", {seeds} seeds") } else { String::new() }
     )];
     lines.extend(closed::words(&object["closed_loop"]));
+    lines.extend(reload::words(&object["reload"]));
     lines.extend(summary::failures(object));
     lines.extend_from_slice(wrong);
     for key in ["reproduction", "output"] {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use super::{Cmp, Expr, Kernel, Op, Param, Port, Range, State, Table, Value, ValueId};
+use super::{Cmp, Expr, Kernel, Op, Param, Port, Range, State, Store, Table, Value, ValueId};
 use crate::num::QType;
 
 /// Collects a kernel. Equal operations are shared as they are written (common sub-expressions), constants fold.
@@ -73,6 +73,17 @@ impl Builder {
             list.len() as u16 - 1
         };
         self.push(Op::Param(n), Range { lo, hi }, frac)
+    }
+
+    /// A new store; its words, in order.
+    pub fn store(&self, store: Store) -> Vec<Expr<'_>> {
+        let (count, format) = (store.words.len() as u32, store.format);
+        let n = {
+            let list = &mut self.graph.borrow_mut().kernel.stores;
+            list.push(store);
+            list.len() as u16 - 1
+        };
+        (0..count).map(|word| self.push(Op::Word(n, word), Range::of(format), format.frac)).collect()
     }
 
     /// The constant `v * 2^-frac`.

@@ -6,7 +6,7 @@ use crate::num::{Overflow, QType};
 impl Builder {
     /// Writes `kernel` into this one, with `given` in place of the values named there; widths are inferred anew.
     ///
-    /// Returns the expressions of its outputs and of its next states. Every input, state and parameter that the result
+    /// Returns the expressions of its outputs and of its next states. Every input, state, parameter and word that the result
     /// depends on must be given, or lie behind a given value.
     pub fn inline<'k>(
         &'k self,
@@ -43,7 +43,7 @@ impl Builder {
             let at = |id: ValueId| done[id.index()].expect("operands are done");
             let (lo, hi) = (value.range.lo as i64, value.range.hi as i64);
             done[i] = match value.op {
-                Op::Input(_) | Op::State(_) | Op::Param(_) => None,
+                Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Word(..) => None,
                 Op::Const => Some(self.constant(lo, value.frac)),
                 Op::Add(a, b) => Some(at(a) + at(b)),
                 Op::AddCarry(a, b, c) => Some(self.add_carry(at(a), at(b), at(c))),

@@ -11,7 +11,8 @@ impl Kernel {
         let bits = value.range.bits();
         let width = |id: super::ValueId| self.value(id).range.bits();
         match value.op {
-            Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const | Op::Shl(..) | Op::Wrap(_) => 0,
+            Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Word(..) | Op::Const => 0,
+            Op::Shl(..) | Op::Wrap(_) => 0,
             Op::Shr(_, _, Rounding::Floor) | Op::Complement(_) => 0,
             Op::Add(a, b) if self.side_by_side(a, b).is_some() => 0,
             Op::Add(..) | Op::AddCarry(..) | Op::Sub(..) | Op::Shr(..) => t.adder_ps(bits),
@@ -38,11 +39,12 @@ impl Kernel {
         self.module_area(t, &self.flat_stages(t, t.budget_ps(t.clock_mhz), u32::MAX))
     }
 
-    /// Estimated area of a flat kernel as a module: the logic, the registers between its stages and of its outputs, and the
-    /// handshake.
+    /// Estimated area of a flat kernel as a module: the logic, the registers between its stages, of its outputs and of its
+    /// stores (each word twice), and the handshake.
     pub fn module_area(&self, t: &Target, stages: &Stages) -> Area {
         let outputs: u32 = self.outputs.iter().map(|(p, _)| u32::from(p.format.bits)).sum();
-        let registers = stages.register_bits(self) as u32 + outputs + 2 * stages.count;
+        let held: usize = self.stores.iter().map(|s| s.words.len() * s.format.bits as usize).sum();
+        let registers = stages.register_bits(self) as u32 + outputs + 2 * stages.count + 2 * held as u32;
         self.area(t) + Area { lut: 4, ff: registers, ..Area::default() }
     }
 
@@ -51,7 +53,8 @@ impl Kernel {
         let width = |id: super::ValueId| self.value(id).range.bits();
         let constant = |id: super::ValueId| self.value(id).op == Op::Const;
         let lut = match value.op {
-            Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const | Op::Shl(..) | Op::Wrap(_) => 0,
+            Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Word(..) | Op::Const => 0,
+            Op::Shl(..) | Op::Wrap(_) => 0,
             Op::Shr(_, _, Rounding::Floor) | Op::Not(_) | Op::Complement(_) => 0,
             Op::Add(a, b) if self.side_by_side(a, b).is_some() => 0,
             Op::Add(..) | Op::AddCarry(..) | Op::Sub(..) | Op::Shr(..) => bits,

@@ -15,6 +15,8 @@ pub struct Text {
     pub inputs: Vec<PortText>,
     /// Per-element constants, fed from outside.
     pub params: Vec<PortText>,
+    /// Stores: all words of one, the first lowest.
+    pub stores: Vec<PortText>,
     /// States as they are before the step.
     pub states: Vec<PortText>,
     /// States as they become (stage 0).
@@ -66,10 +68,16 @@ pub fn literal(v: i128, bits: u32) -> String {
     if v >= 0 { format!("{bits}'d{v}") } else { format!("{bits}'h{:x}", v & ((1i128 << bits) - 1)) }
 }
 
+/// `[hi:lo]`, or `[lo]` for one bit.
+fn slice(lo: u32, bits: u32) -> String {
+    if bits == 1 { format!("[{lo}]") } else { format!("[{}:{lo}]", lo + bits - 1) }
+}
+
 pub(super) struct Emitter<'a> {
     pub(super) kernel: &'a Kernel,
     pub(super) stages: &'a Stages,
     names: Vec<String>,
+    stores: &'a [PortText],
     /// Reads of each value.
     pub(super) reads: Vec<u32>,
     /// Per value and stage: mask of bits that something reads there.
@@ -100,6 +108,8 @@ pub fn emit(kernel: &Kernel, stages: &Stages) -> Text {
         let (b, s) = of(&p.port);
         params.push(port(&p.port.name, "", b, s));
     }
+    let words = |s: &super::Store| s.words.len() as u32 * u32::from(s.format.bits);
+    let stores: Vec<_> = kernel.stores.iter().map(|s| port(&s.name, "", words(s), false)).collect();
     let (mut states, mut next) = (Vec::new(), Vec::new());
     for s in &kernel.states {
         let (b, signed) = of(&s.port);
@@ -118,6 +128,7 @@ pub fn emit(kernel: &Kernel, stages: &Stages) -> Text {
             Op::Input(n) => inputs[n as usize].name.clone(),
             Op::Param(n) => params[n as usize].name.clone(),
             Op::State(n) => states[n as usize].name.clone(),
+            Op::Word(n, word) => taken.claim(&format!("{}_{word}", kernel.stores[n as usize].name)),
             Op::Const => String::new(),
             op => taken.claim(given[i].unwrap_or(default_name(op))),
         });
@@ -126,6 +137,7 @@ pub fn emit(kernel: &Kernel, stages: &Stages) -> Text {
         kernel,
         stages,
         names,
+        stores: &stores,
         reads: kernel.reads(),
         used: vec![vec![0; stages.count as usize]; kernel.values.len()],
         extra_unused: Vec::new(),
@@ -145,7 +157,7 @@ pub fn emit(kernel: &Kernel, stages: &Stages) -> Text {
     let registers = e.registers(&until);
     let mut unused: Vec<String> = (0..kernel.values.len()).filter_map(|i| e.unused(i, until[i])).collect();
     unused.append(&mut e.extra_unused);
-    Text { inputs, params, states, next, outputs, lines, registers, stages: stages.count, unused }
+    Text { inputs, params, stores, states, next, outputs, lines, registers, stages: stages.count, unused }
 }
 
 const fn default_name(op: Op) -> &'static str {
@@ -161,7 +173,7 @@ const fn default_name(op: Op) -> &'static str {
         Op::Clamp(_) => "clamped",
         Op::Wrap(_) => "wrapped",
         Op::Table(..) => "looked_up",
-        Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const => "value",
+        Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Word(..) | Op::Const => "value",
     }
 }
 
@@ -174,11 +186,12 @@ impl Emitter<'_> {
     fn name(&self, id: ValueId, stage: u32) -> String {
         let born = self.stages.of[id.index()];
         let name = &self.names[id.index()];
-        if stage > born { format!("{name}_q{}", stage) } else { name.clone() }
+        if stage > born && !self.kernel.steady(id) { format!("{name}_q{}", stage) } else { name.clone() }
     }
 
     fn mark(&mut self, id: ValueId, stage: u32, lo: u32, bits: u32) {
-        self.used[id.index()][stage as usize] |= ((1u128 << bits) - 1) << lo;
+        let stage = if self.kernel.steady(id) { 0 } else { stage as usize };
+        self.used[id.index()][stage] |= ((1u128 << bits) - 1) << lo;
     }
 
     /// `bits` bits of value `id` from bit `from` up, sign- or zero-extended, as seen in `stage`.
@@ -225,6 +238,12 @@ impl Emitter<'_> {
         let (bits, signed, stage) = (v.range.bits(), v.range.signed(), self.stages.of[i]);
         let name = self.names[i].clone();
         let kind = kind(bits, signed);
+        if let Op::Word(n, word) = v.op {
+            let store = &self.stores[n as usize];
+            let range = if store.bits == 1 { String::new() } else { slice(word * bits, bits) };
+            lines.push(format!("wire{kind} {name} = {}{range};", store.name));
+            return;
+        }
         if let Op::Table(a, n) = v.op {
             let table = &self.kernel.tables[n as usize];
             let width = self.value(a).range.bits();
@@ -313,9 +332,10 @@ impl Emitter<'_> {
             ),
             Op::Clamp(a) => self.clamp(a, stage, v, bits),
             Op::Wrap(a) => self.at(a, stage, bits),
-            Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const | Op::Table(..) | Op::AddCarry(..) => {
+            Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Word(..) | Op::Const => {
                 unreachable!("declared elsewhere")
             }
+            Op::Table(..) | Op::AddCarry(..) => unreachable!("declared elsewhere"),
         }
     }
 

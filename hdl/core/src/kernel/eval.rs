@@ -24,6 +24,7 @@ impl Kernel {
                 Op::Input(n) => inputs[n as usize].into(),
                 Op::State(n) => states[n as usize].into(),
                 Op::Param(n) => self.params[n as usize].values[element].into(),
+                Op::Word(n, word) => self.stores[n as usize].words[word as usize].into(),
                 Op::Const => r.lo,
                 Op::Add(a, b) => at(a) + at(b),
                 Op::Sub(a, b) => at(a) - at(b),

@@ -23,6 +23,7 @@ pub use build::Builder;
 pub use expr::Expr;
 pub use pipeline::Stages;
 
+use crate::block::{Memory, hex};
 use crate::num::{QType, Rounding, bits_for};
 
 /// Index of a value in [`Kernel::values`].
@@ -99,6 +100,8 @@ pub enum Op {
     State(u16),
     /// This element's constant in parameter number n.
     Param(u16),
+    /// A word of a store: number of the store, number of the word. It is there in every stage.
+    Word(u16, u32),
     /// The value of the range, which has `lo == hi`.
     Const,
     /// `a + b`.
@@ -135,7 +138,7 @@ impl Op {
     /// The operands, in order.
     pub fn operands(self) -> impl Iterator<Item = ValueId> {
         let list = match self {
-            Self::Input(_) | Self::State(_) | Self::Param(_) | Self::Const => [None; 3],
+            Self::Input(_) | Self::State(_) | Self::Param(_) | Self::Word(..) | Self::Const => [None; 3],
             Self::Shl(a, _)
             | Self::Shr(a, _, _)
             | Self::Not(a)
@@ -157,7 +160,7 @@ impl Op {
     #[must_use]
     pub fn map(self, f: impl Fn(ValueId) -> ValueId) -> Self {
         match self {
-            Self::Input(_) | Self::State(_) | Self::Param(_) | Self::Const => self,
+            Self::Input(_) | Self::State(_) | Self::Param(_) | Self::Word(..) | Self::Const => self,
             Self::Add(a, b) => Self::Add(f(a), f(b)),
             Self::Sub(a, b) => Self::Sub(f(a), f(b)),
             Self::AddCarry(a, b, c) => Self::AddCarry(f(a), f(b), f(c)),
@@ -216,6 +219,43 @@ pub struct Param {
     pub values: Vec<i64>,
 }
 
+/// Words that the register bus of a design writes, between two samples.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// Name, unique in its list.
+    pub name: String,
+    /// Format of a word, at most 32 bits; its whole range is possible.
+    pub format: QType,
+    /// The words after reset.
+    pub words: Vec<i64>,
+    /// What they are and in which order they lie, in one line for the register map.
+    pub holds: String,
+}
+
+impl Store {
+    /// Words in 32 bits of the register bus.
+    pub const fn packed(&self) -> usize {
+        32 / self.format.bits as usize
+    }
+
+    /// As the register bus sees it: as many words as fit in 32 bits, the first lowest.
+    pub fn memory(&self) -> Memory {
+        let bits = self.format.bits.into();
+        let rows = self.words.chunks(self.packed()).map(|row| {
+            let mut row = row.to_vec();
+            row.resize(self.packed(), 0);
+            hex(&row, bits)
+        });
+        let holds = format!("{}, {} of {bits} bits in each, the first lowest.", self.holds, self.packed());
+        Memory {
+            name: self.name.clone(),
+            width: self.packed() * bits,
+            words: rows.collect(),
+            run_time: Some(holds),
+        }
+    }
+}
+
 /// A lookup table.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Table {
@@ -238,6 +278,8 @@ pub struct Kernel {
     pub states: Vec<State>,
     /// Constants per element.
     pub params: Vec<Param>,
+    /// Stores.
+    pub stores: Vec<Store>,
     /// Tables.
     pub tables: Vec<Table>,
     /// Outputs: port and value.
@@ -250,6 +292,11 @@ impl Kernel {
         let mut names = vec![None; self.values.len()];
         self.names.iter().rev().for_each(|(id, name)| names[id.index()] = Some(name.as_str()));
         names
+    }
+
+    /// Whether the value is the same in every stage: no register carries it.
+    pub(crate) fn steady(&self, id: ValueId) -> bool {
+        matches!(self.value(id).op, Op::Const | Op::Word(..))
     }
 
     /// The value `id`.

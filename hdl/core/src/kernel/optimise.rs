@@ -61,7 +61,8 @@ impl Kernel {
         roots.for_each(|id| live[id.index()] = true);
         for i in (0..self.values.len()).rev() {
             // Ports stay even when unread: they are part of the interface.
-            live[i] |= matches!(self.values[i].op, Op::Input(_) | Op::State(_) | Op::Param(_));
+            let op = self.values[i].op;
+            live[i] |= matches!(op, Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Word(..));
             if live[i] {
                 self.values[i].op.operands().for_each(|o| live[o.index()] = true);
             }

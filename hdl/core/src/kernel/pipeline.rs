@@ -1,6 +1,6 @@
 //! Pipelining: which register stage computes each value.
 
-use super::{Kernel, Op};
+use super::Kernel;
 use crate::target::Target;
 
 /// A schedule: values of stage `n` are computed after `n` registers.
@@ -18,20 +18,22 @@ impl Stages {
         Self { of: vec![0; kernel.values.len()], count: 1 }
     }
 
-    /// The last stage that reads each value; outputs are read in the last one.
+    /// The last stage that reads each value; outputs are read in the last one. What is the same in every stage is read
+    /// where it is.
     pub(super) fn last_reads(&self, kernel: &Kernel) -> Vec<u32> {
         let mut until = self.of.clone();
         for (v, &stage) in kernel.values.iter().zip(&self.of) {
-            v.op.operands().for_each(|o| until[o.index()] = until[o.index()].max(stage));
+            let moving = v.op.operands().filter(|o| !kernel.steady(*o));
+            moving.for_each(|o| until[o.index()] = until[o.index()].max(stage));
         }
-        kernel.outputs.iter().for_each(|(_, id)| until[id.index()] = self.count - 1);
+        let moving = kernel.outputs.iter().filter(|(_, id)| !kernel.steady(*id));
+        moving.for_each(|(_, id)| until[id.index()] = self.count - 1);
         until
     }
 
     /// Bits of all registers between stages.
     pub fn register_bits(&self, kernel: &Kernel) -> u64 {
-        let bits =
-            kernel.values.iter().map(|v| if v.op == Op::Const { 0 } else { u64::from(v.range.bits()) });
+        let bits = kernel.values.iter().map(|v| u64::from(v.range.bits()));
         let span = self.last_reads(kernel).into_iter().zip(&self.of).map(|(until, of)| u64::from(until - of));
         bits.zip(span).map(|(bits, span)| bits * span).sum()
     }
@@ -58,7 +60,7 @@ impl Kernel {
             let start = value
                 .op
                 .operands()
-                .filter(|o| of[o.index()] == stage && self.value(*o).op != Op::Const)
+                .filter(|o| of[o.index()] == stage && !self.steady(*o))
                 .map(|o| ends[o.index()])
                 .max()
                 .unwrap_or(0);

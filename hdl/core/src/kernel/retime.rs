@@ -5,7 +5,7 @@
 //! clock is found by dynamic programming. Afterwards single values move to later stages where that saves bits. Deliberately
 //! absent: state, which has its place in the first stage ([`Kernel::stages`]).
 
-use super::{Kernel, Op, Stages};
+use super::{Kernel, Op, Stages, ValueId};
 use crate::target::Target;
 
 impl Kernel {
@@ -67,7 +67,7 @@ impl Kernel {
             end = end.max(begin.next_multiple_of(budget));
             v.op.operands().for_each(|o| behind[o.index()] = behind[o.index()].max(begin));
         }
-        let fixed = |op: Op| matches!(op, Op::Input(_) | Op::Param(_) | Op::Const);
+        let fixed = |op: Op| matches!(op, Op::Input(_) | Op::Param(_) | Op::Word(..) | Op::Const);
         let values = self.values.iter().zip(behind);
         values.map(|(v, behind)| if fixed(v.op) { 0 } else { end - behind }).collect()
     }
@@ -105,7 +105,9 @@ impl Cuts {
         }
         kernel.outputs.iter().for_each(|(_, id)| last_read[id.index()] = times.len());
         let mut change = vec![0i64; times.len() + 1];
-        for (i, v) in kernel.values.iter().enumerate().filter(|(_, v)| v.op != Op::Const) {
+        let moving = |i: &usize| !kernel.steady(ValueId(*i as u32));
+        for i in (0..kernel.values.len()).filter(moving) {
+            let v = &kernel.values[i];
             change[made[i]] += i64::from(v.range.bits());
             change[last_read[i]] -= i64::from(v.range.bits());
         }
@@ -173,12 +175,13 @@ impl Stages {
         // Per value: the stage of its first reader, and the delay behind it in that stage.
         let mut read: Vec<(u32, u32)> = vec![(self.count - 1, 0); kernel.values.len()];
         for (i, v) in kernel.values.iter().enumerate().rev() {
-            let fixed = matches!(v.op, Op::Input(_) | Op::State(_) | Op::Param(_) | Op::Const);
+            let fixed = kernel.steady(ValueId(i as u32))
+                || matches!(v.op, Op::Input(_) | Op::State(_) | Op::Param(_));
             let (latest, behind) = read[i];
             let now = self.of[i];
             let cost = |stage: u32| -> i64 {
                 let own = i64::from(v.range.bits()) * i64::from(until[i] - stage);
-                let longer = v.op.operands().filter(|o| kernel.value(*o).op != Op::Const).map(|o| {
+                let longer = v.op.operands().filter(|o| !kernel.steady(*o)).map(|o| {
                     let more = stage.saturating_sub(until[o.index()]);
                     i64::from(kernel.value(o).range.bits()) * i64::from(more)
                 });

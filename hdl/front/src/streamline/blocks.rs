@@ -14,6 +14,8 @@ pub(crate) const DENSE: &str = "dense/unrolled";
 pub(crate) const FOLDED: &str = "engine/folded";
 /// A convolution, all products at once.
 pub(crate) const CONV: &str = "conv/unrolled";
+/// The windows of a convolution, one after the other.
+pub(crate) const WINDOW: &str = "conv/window";
 /// A shift, or a multiplier.
 pub(crate) const REQUANT: &str = "act/requant";
 /// The largest of a window.

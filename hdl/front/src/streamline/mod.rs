@@ -24,6 +24,7 @@ mod round;
 mod rounding;
 mod shape;
 mod stream;
+mod streamed;
 mod walk;
 mod window;
 

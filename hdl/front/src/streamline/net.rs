@@ -6,8 +6,8 @@ use nervure_core::QType;
 use nervure_core::num::bits_for;
 use serde_json::{Map, Value, json};
 
-use super::blocks;
 use super::window::Window;
+use super::{blocks, streamed};
 use crate::import::WEIGHTS;
 use crate::yaml::{entry, inline};
 
@@ -19,7 +19,7 @@ const SMALL: usize = 1 << 14;
 pub enum Engine {
     /// All products at once: a sample a cycle.
     Unrolled,
-    /// A few multipliers, one group of outputs after the other. Convolutions stay unrolled.
+    /// A few multipliers, one group of outputs after the other; convolutions stream, window after window.
     Folded,
 }
 
@@ -37,6 +37,11 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
+    /// What each sum starts from, where that is not always zero.
+    pub(crate) fn bias_array(&self) -> Option<Owned> {
+        self.bias.iter().any(|b| *b != 0).then(|| ("bias", vec![self.bias.len()], self.bias.clone()))
+    }
+
     fn row(&self, output: usize) -> &[i64] {
         let width = self.weights.len() / self.bias.len();
         &self.weights[output * width..][..width]
@@ -66,6 +71,18 @@ pub(crate) fn fits((lo, hi): (i64, i64)) -> bool {
     lo >= -LARGEST && hi <= LARGEST
 }
 
+/// An array of a layer: field, shape, elements.
+pub(crate) type Owned = (&'static str, Vec<usize>, Vec<i64>);
+
+/// A layer as the file has it, less its name.
+pub(crate) struct Part {
+    pub(crate) block: &'static str,
+    /// The layer before; by default what the layer of the network reads.
+    pub(crate) from: Option<String>,
+    pub(crate) fields: Map<String, Value>,
+    pub(crate) arrays: Vec<Owned>,
+}
+
 /// A layer.
 #[derive(Debug, Clone)]
 pub(crate) struct Layer {
@@ -74,7 +91,7 @@ pub(crate) struct Layer {
     pub(crate) from: Vec<usize>,
     pub(crate) fields: Map<String, Value>,
     /// Arrays of its own: field, shape, elements.
-    pub(crate) arrays: Vec<(&'static str, Vec<usize>, Vec<i64>)>,
+    pub(crate) arrays: Vec<Owned>,
     /// Extents of what it gives.
     pub(crate) shape: Vec<usize>,
     /// Bits after the binary point of what it gives.
@@ -144,11 +161,6 @@ pub(crate) struct Written {
     pub(crate) yaml: String,
     pub(crate) arrays: Vec<(String, Vec<usize>, Vec<i64>)>,
     pub(crate) engine: Engine,
-}
-
-/// Largest divisor of `n` that is at most `most`.
-fn divisor(n: usize, most: usize) -> usize {
-    (1..=most.min(n)).rev().find(|d| n.is_multiple_of(*d)).unwrap_or(1)
 }
 
 impl Net {
@@ -221,23 +233,19 @@ impl Net {
         yaml.push_str("\nlayers:\n");
         for (n, layer) in self.layers.iter().enumerate().skip(1) {
             let names: Vec<&str> = layer.from.iter().map(|f| self.layers[*f].name.as_str()).collect();
-            let mut fields = Map::new();
-            fields.insert("name".into(), json!(layer.name));
-            let block = self.block(layer, engine, lanes, &mut fields);
-            fields.insert("block".into(), json!(block));
-            fields.insert("from".into(), if let [one] = names[..] { json!(one) } else { json!(names) });
-            fields.extend(layer.fields.clone());
-            for (field, shape, data) in layer.arrays.iter().chain(&self.weights(layer)) {
-                let own = format!("{n}.{}.{field}", plain(&layer.name));
-                fields.insert((*field).into(), json!(format!("{WEIGHTS}:{own}")));
-                arrays.push((own, shape.clone(), data.clone()));
-            }
-            let order = ["name", "block", "from"];
-            let head = order.iter().map(|k| (*k, &fields[*k]));
-            let rest = fields.iter().map(|(k, v)| (k.as_str(), v)).filter(|(k, _)| !order.contains(k));
-            yaml.push_str("  - ");
-            for (i, (key, value)) in head.chain(rest).enumerate() {
-                entry(&mut yaml, if i == 0 { 0 } else { 4 }, key, value);
+            let from = if let [one] = names[..] { json!(one) } else { json!(names) };
+            for (name, part) in self.parts(layer, engine, lanes) {
+                let mut fields = Map::new();
+                fields.insert("name".into(), json!(name));
+                fields.insert("block".into(), json!(part.block));
+                fields.insert("from".into(), part.from.map_or(from.clone(), |f| json!(f)));
+                fields.extend(part.fields);
+                for (field, shape, data) in part.arrays {
+                    let own = format!("{n}.{}.{field}", plain(&name));
+                    fields.insert(field.into(), json!(format!("{WEIGHTS}:{own}")));
+                    arrays.push((own, shape, data));
+                }
+                print(&mut yaml, &fields);
             }
         }
         let outputs: Vec<&str> = outputs.iter().map(|o| self.layers[*o].name.as_str()).collect();
@@ -245,47 +253,57 @@ impl Net {
         Written { yaml, arrays, engine }
     }
 
-    /// The block of a layer, and what its parameters say beside the weights.
-    fn block(
-        &self,
-        layer: &Layer,
-        engine: Engine,
-        lanes: usize,
-        fields: &mut Map<String, Value>,
-    ) -> &'static str {
-        let Some(linear) = &layer.linear else { return layer.block };
-        let ends = |lo: i64, hi: i64| (i128::from(lo), i128::from(hi));
-        let (lo, hi) = linear.weights.iter().fold((0, 0), |(a, b), w| (w.min(&a).to_owned(), *w.max(&b)));
-        let (lo, hi) = ends(lo, hi);
+    /// The layers of the file that a layer becomes, with their names.
+    fn parts(&self, layer: &Layer, engine: Engine, lanes: usize) -> Vec<(String, Part)> {
+        let Some(linear) = &layer.linear else {
+            let part = Part {
+                block: layer.block,
+                from: None,
+                fields: layer.fields.clone(),
+                arrays: layer.arrays.clone(),
+            };
+            return vec![(layer.name.clone(), part)];
+        };
+        let (lo, hi) = linear.weights.iter().fold((0, 0), |(a, b), w| (*w.min(&a), *w.max(&b)));
+        let (lo, hi) = (i128::from(lo), i128::from(hi));
         let mut format = QType::holding(lo, hi, linear.frac);
         format.bits = (bits_for(lo, hi) as u8).max(format.bits);
-        fields.insert("weight_format".into(), json!(format));
-        let Some((window, groups)) = &linear.conv else {
-            if engine == Engine::Unrolled {
-                return blocks::DENSE;
+        let mut parts = match (&linear.conv, engine) {
+            (Some((window, groups)), Engine::Folded) if streamed::streams(window) => {
+                let mut name = format!("{}.windows", layer.name);
+                while self.names.contains(&name) {
+                    name.push('_');
+                }
+                let [windows, sums] = streamed::parts(linear, window, *groups, lanes, &name);
+                vec![(name, windows), (layer.name.clone(), sums)]
             }
-            let outputs = linear.bias.len();
-            let simd = divisor(linear.weights.len() / outputs, lanes);
-            fields.insert("pe".into(), json!(divisor(outputs, (lanes / simd).max(1))));
-            fields.insert("simd".into(), json!(simd));
-            return blocks::FOLDED;
+            (Some((window, groups)), _) => {
+                let mut fields = window.fields();
+                fields.insert("layout".into(), json!("oihw"));
+                if *groups != 1 {
+                    fields.insert("groups".into(), json!(groups));
+                }
+                let arrays = Self::weights(linear);
+                vec![(layer.name.clone(), Part { block: blocks::CONV, from: None, fields, arrays })]
+            }
+            (None, _) => {
+                let (mut fields, outputs) = (Map::new(), linear.bias.len());
+                let block = if engine == Engine::Folded { blocks::FOLDED } else { blocks::DENSE };
+                if engine == Engine::Folded {
+                    fields.extend(streamed::folding(outputs, linear.weights.len() / outputs, lanes));
+                }
+                let arrays = Self::weights(linear);
+                vec![(layer.name.clone(), Part { block, from: None, fields, arrays })]
+            }
         };
-        fields.insert("layout".into(), json!("oihw"));
-        let lists = [("stride", &window.stride), ("dilation", &window.dilation)];
-        for (field, list) in lists.into_iter().filter(|(_, l)| l.iter().any(|v| *v != 1)) {
-            fields.insert(field.into(), json!(list));
-        }
-        if window.padding.iter().flatten().any(|p| *p > 0) {
-            fields.insert("padding".into(), json!(window.padding));
-        }
-        if *groups != 1 {
-            fields.insert("groups".into(), json!(groups));
-        }
-        blocks::CONV
+        let last = &mut parts.last_mut().expect("there is a part").1;
+        last.fields.insert("weight_format".into(), json!(format));
+        last.fields.extend(layer.fields.clone());
+        last.arrays.splice(0..0, layer.arrays.clone());
+        parts
     }
 
-    fn weights(&self, layer: &Layer) -> Vec<(&'static str, Vec<usize>, Vec<i64>)> {
-        let Some(linear) = &layer.linear else { return Vec::new() };
+    fn weights(linear: &Linear) -> Vec<Owned> {
         let outputs = linear.bias.len();
         let row = linear.weights.len() / outputs;
         let shape = match &linear.conv {
@@ -295,11 +313,19 @@ impl Net {
                 [&[outputs, row / taps], &window.kernel[..]].concat()
             }
         };
-        let mut arrays = vec![("weights", shape, linear.weights.clone())];
-        if linear.bias.iter().any(|b| *b != 0) {
-            arrays.push(("bias", vec![outputs], linear.bias.clone()));
-        }
-        arrays
+        let weights = ("weights", shape, linear.weights.clone());
+        std::iter::once(weights).chain(linear.bias_array()).collect()
+    }
+}
+
+/// One layer of the file: `name`, `block` and `from` first.
+fn print(yaml: &mut String, fields: &Map<String, Value>) {
+    let order = ["name", "block", "from"];
+    let head = order.iter().map(|k| (*k, &fields[*k]));
+    let rest = fields.iter().map(|(k, v)| (k.as_str(), v)).filter(|(k, _)| !order.contains(k));
+    yaml.push_str("  - ");
+    for (i, (key, value)) in head.chain(rest).enumerate() {
+        entry(yaml, if i == 0 { 0 } else { 4 }, key, value);
     }
 }
 

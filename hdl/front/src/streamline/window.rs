@@ -1,6 +1,7 @@
 //! Where the windows of convolutions and poolings lie.
 
 use nervure_core::Diagnostic;
+use serde_json::{Map, Value, json};
 
 use crate::onnx::Node;
 
@@ -97,6 +98,20 @@ impl Window {
             }
             Some((tap, place))
         })
+    }
+
+    /// How the windows lie, as fields of a layer; what is usual is left out.
+    pub(crate) fn fields(&self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        for (field, list) in [("stride", &self.stride), ("dilation", &self.dilation)] {
+            if list.iter().any(|v| *v != 1) {
+                fields.insert(field.into(), json!(list));
+            }
+        }
+        if self.padding.iter().flatten().any(|p| *p > 0) {
+            fields.insert("padding".into(), json!(self.padding));
+        }
+        fields
     }
 
     /// Windows in all.

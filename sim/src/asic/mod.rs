@@ -1,0 +1,152 @@
+//! A design in standard cells: Yosys maps it to a liberty file, cells are counted, OpenSTA tells the slack and the power.
+//!
+//! Before layout: no wires, no clock tree, no scan. Deliberately absent: place and route.
+
+mod activity;
+mod liberty;
+mod sta;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use nervure_core::{Samples, Target};
+use serde::Serialize;
+
+use crate::synth::{cells, script};
+use crate::tool::{Call, MissingTool, quote};
+use crate::cosim::{Bench, Subject};
+use crate::golden::Trace;
+use crate::verilate::{names, sources};
+pub use activity::Activity;
+use liberty::Library;
+
+/// What to map, and to what.
+#[derive(Debug, Clone, Copy)]
+pub struct AsicOptions<'a> {
+    /// Liberty files, compressed or not; several are read as one library.
+    pub liberty: &'a [PathBuf],
+    /// Clock.
+    pub clock_mhz: u32,
+    /// What the netlist is simulated on for its activity, and the golden model's answer; the power is told for it alone.
+    pub samples: Option<(&'a Samples, &'a Trace)>,
+}
+
+/// A design in standard cells.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Asic {
+    /// Target's name.
+    pub target: String,
+    /// Names of the libraries.
+    pub liberty: Vec<String>,
+    /// The gate that areas are counted in: the smallest NAND of two inputs.
+    pub nand2: String,
+    /// Its area, square micrometres.
+    pub nand2_um2: f64,
+    /// Number of cells.
+    pub cells: u64,
+    /// Flip-flops and latches among them.
+    pub ff: u64,
+    /// Area of all cells, square micrometres.
+    pub area_um2: f64,
+    /// Thousand times the area of that gate.
+    pub kge: f64,
+    /// Every cell by its name.
+    pub by_cell: BTreeMap<String, u64>,
+    /// Clock, MHz.
+    pub clock_mhz: u32,
+    /// How much its nets change.
+    pub activity: Option<Activity>,
+    /// Slack and power; nothing without OpenSTA.
+    pub timing: Option<Timing>,
+    /// Versions of Yosys and OpenSTA.
+    pub versions: Vec<String>,
+}
+
+/// What OpenSTA says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Timing {
+    /// Worst slack at the clock, nanoseconds.
+    pub worst_slack_ns: f64,
+    /// Power in cells and clock pins, milliwatts, where the activity is known.
+    pub power_mw: Option<f64>,
+}
+
+/// Whether mapping to `target` needs a liberty file.
+pub fn needs_liberty(target: &Target) -> bool {
+    target.synth.contains("LIBERTY")
+}
+
+/// Maps a design to standard cells; `None` in a dry run.
+///
+/// Errors: a liberty file that cannot be used; cells that the library does not have.
+pub fn asic(bench: &Bench, subject: &Subject, target: &Target, options: &AsicOptions) -> Result<Option<Asic>> {
+    let (toolbox, clock_mhz) = (bench.toolbox, options.clock_mhz);
+    let (rtl, top) = (subject.rtl, subject.design.name.as_str());
+    let mut versions = vec![toolbox.find("yosys")?.version];
+    let library = Library::read(options.liberty)?;
+    let nand2 = library.nand2().context("the library has no NAND of two inputs to count areas in")?;
+    let scratch = tempfile::tempdir()?;
+    let file = scratch.path().join("library.lib");
+    std::fs::write(&file, &library.text)?;
+    // Tables have templates of their own in each.
+    let mut parts = Vec::new();
+    for (n, text) in library.parts.iter().enumerate() {
+        parts.push(scratch.path().join(format!("part_{n}.lib")));
+        std::fs::write(&parts[n], text)?;
+    }
+    let files: Vec<String> = names(&sources(rtl)?).map(|n| n.to_string_lossy().into_owned()).collect();
+    let [stat, netlist] = ["stat.json", "netlist.v"].map(|n| scratch.path().join(n));
+    let text = |path: &Path| quote(&path.to_string_lossy());
+    let mapped = script(&files, top, target)
+        .replace("LIBERTY", &text(&file))
+        .replace("PERIOD_PS", &(1_000_000 / clock_mhz.max(1)).to_string());
+    let run = format!(
+        "{mapped}; tee -q -o {} stat -json; write_verilog -noattr -noexpr -nohex -nodec -simple-lhs {}",
+        text(&stat),
+        text(&netlist)
+    );
+    toolbox.must(&Call::new("yosys").args(["-q", "-p", &run]).within(rtl))?;
+    let activity = match options.samples {
+        Some((samples, trace)) => activity::activity(bench, subject, samples, trace, &file, &netlist)?,
+        None => None,
+    };
+    let timing = match toolbox.find("sta") {
+        Ok(tool) => {
+            versions.push(format!("OpenSTA {}", tool.version));
+            sta::timing(toolbox, &parts, &netlist, top, clock_mhz, activity.map(|a| a.toggles))?
+        }
+        Err(e) if e.is::<MissingTool>() => None,
+        Err(e) => return Err(e),
+    };
+    if toolbox.is_dry() {
+        return Ok(None);
+    }
+    let by_cell = cells(&std::fs::read_to_string(&stat).context("Yosys wrote no statistics")?)?;
+    let (mut area_um2, mut ff, mut unknown) = (0.0, 0, Vec::new());
+    for (name, n) in &by_cell {
+        match library.cells.iter().find(|c| c.name == *name) {
+            Some(cell) => {
+                area_um2 += cell.area * *n as f64;
+                ff += if cell.sequential { *n } else { 0 };
+            }
+            None => unknown.push(name.as_str()),
+        }
+    }
+    ensure!(unknown.is_empty(), "the library has no cell for {}", unknown.join(", "));
+    Ok(Some(Asic {
+        target: target.name.clone(),
+        liberty: library.names.clone(),
+        nand2: nand2.name.clone(),
+        nand2_um2: nand2.area,
+        cells: by_cell.values().sum(),
+        ff,
+        area_um2,
+        kge: area_um2 / nand2.area / 1000.0,
+        by_cell,
+        clock_mhz,
+        activity,
+        timing,
+        versions,
+    }))
+}
