@@ -36,6 +36,20 @@ pub(crate) const fn weight(v: i64) -> u32 {
     if v < 1 << 12 { SMALL[v as usize] as u32 } else { (v ^ (3 * v)).count_ones() }
 }
 
+/// Bits that are set. Not all processors that we are compiled for count them in one step.
+pub(crate) const fn ones(mask: u64) -> u32 {
+    const SMALL: [u8; 1 << 12] = {
+        let mut table = [0; 1 << 12];
+        let mut mask = 0;
+        while mask < table.len() {
+            table[mask] = mask.count_ones() as u8;
+            mask += 1;
+        }
+        table
+    };
+    if mask < 1 << 12 { SMALL[mask as usize] as u32 } else { mask.count_ones() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

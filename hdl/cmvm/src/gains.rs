@@ -4,7 +4,7 @@
 //! may be the digits that `a` and `b` have in common, or all of one: then the other becomes a difference, which may have
 //! few digits where digits in common are none (as 7 and 8).
 
-use crate::digits::{canonical, weight};
+use crate::digits::{canonical, ones, weight};
 
 /// Relations between two coefficients: distances of shifts, each with both signs, in a vector.
 pub(crate) const RELATIONS: usize = 32;
@@ -83,6 +83,8 @@ impl GainTable {
 
     /// The gains of `a` and `b`, neither zero.
     pub(crate) fn of(&mut self, a: i64, b: i64) -> &Gains {
+        // Both negated gain the same.
+        let (a, b) = if a < 0 { (-a, -b) } else { (a, b) };
         let mixed =
             (a as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (b as u64).wrapping_mul(0xd1b5_4a32_d192_ed03);
         let at = (mixed >> 32) as usize & (self.keys.len() - 1);
@@ -101,7 +103,7 @@ fn fill(gains: &mut Gains, a: i64, b: i64) {
         let Relation { s, t, .. } = Relation::new(2 * distance);
         let (ap, am, bp, bm) = (ap >> s, am >> s, bp >> t, bm >> t);
         let (same, other) = ((ap & bp) | (am & bm), (ap & bm) | (am & bp));
-        let (mut plus, mut minus) = (same.count_ones() as i16, other.count_ones() as i16);
+        let (mut plus, mut minus) = (ones(same) as i16, ones(other) as i16);
         if s == 0 {
             plus = plus.max(wb - weight(b - (a << t)) as i16);
             minus = minus.max(wb - weight(b + (a << t)) as i16);

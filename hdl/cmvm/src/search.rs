@@ -46,15 +46,17 @@ impl Default for Options {
 const FREE: u32 = 12;
 const MOST: u32 = 40;
 /// Steps of work in a microsecond, about.
-const STEPS: u64 = 90;
-/// A step of a factor in steps of a block.
-const FACTOR_STEP: u64 = 9;
-/// Matrices of more digits are too large for a factor as a whole.
+const STEPS: u64 = 120;
+/// A step of a factor in steps of a block: so many, and one more for so many inputs, whose tables miss the cache.
+const FACTOR_STEP: u64 = 4;
+const FACTOR_STEP_INPUTS: usize = 24;
+/// Matrices of more digits are too large for many attempts at a factor as a whole; with the second, for one.
 const FACTOR_DIGITS: u32 = 6000;
+const FACTOR_ONCE: u32 = 40_000;
+/// Effort that one attempt at so many digits is worth.
+const ONCE: u64 = 1_000_000;
 const FACTOR_INPUTS: usize = 128;
 const FACTOR_OUTPUTS: usize = 256;
-/// Below this effort no blocks are tried where a factor is possible.
-const HURRY: u64 = 30_000;
 /// Parts that an attempt takes back at most, one step uphill in so many attempts, and how far above the best.
 const BACK: usize = 12;
 const UPHILL: usize = 4;
@@ -75,21 +77,24 @@ fn search(matrix: &Matrix, options: &Options) -> Solution {
     let levels = levels(matrix, options.extra_levels);
     let budget = options.effort.saturating_mul(STEPS);
     let digits: u32 = (0..matrix.outputs()).flat_map(|j| matrix.column(j)).map(weight).sum();
-    let small = digits > 0 && digits <= FACTOR_DIGITS && spare(matrix).is_some();
+    let fits = digits > 0 && spare(matrix).is_some();
+    let small = fits && digits <= FACTOR_DIGITS;
+    // Factors have fewer bits than blocks, but of a large matrix more adders.
+    let once = fits && digits <= FACTOR_ONCE && options.cost == Cost::Bits && options.effort >= ONCE;
+    let factor = small || once;
     let seed = options.seed;
-    // Large matrices in blocks alone, small ones both ways, and in a hurry twice the way that is quicker.
-    let hurry = small && budget < HURRY * STEPS;
-    let part = if small { budget / 2 } else { budget };
+    // Small matrices as factors, twice; large ones in blocks, and where bits count also as a factor.
+    let part = if factor { budget / 2 } else { budget };
     let first = || {
-        if hurry {
+        if small {
             return Some(factored(matrix, levels, part, (seed, 2)));
         }
         let mut partition = Partition::best(matrix, levels, part, seed)?;
-        partition.improve(part, if small { options.threads.saturating_sub(1) } else { options.threads });
+        partition.improve(part, if factor { options.threads.saturating_sub(1) } else { options.threads });
         Some(from_blocks(matrix, levels, &partition.groups, &partition.blocks))
     };
-    let second = || small.then(|| factored(matrix, levels, part, (seed, 1)));
-    let drafts = if options.threads > 1 && small {
+    let second = || factor.then(|| factored(matrix, levels, part, (seed, 1)));
+    let drafts = if options.threads > 1 && factor {
         std::thread::scope(|scope| {
             let second = scope.spawn(second);
             [first(), second.join().expect("no thread panics")]
@@ -125,7 +130,8 @@ fn factored(matrix: &Matrix, levels: u32, budget: u64, (seed, start): (u64, u64)
     let mut factor = Factor::new(&weights, levels, spare(matrix).expect("the matrix is small"));
     factor.reduce(&mut random);
     let (mut best, mut draft) = (factor.cost(), from_factor(matrix, &factor));
-    while factor.work * FACTOR_STEP < budget && !factor.parts.is_empty() {
+    let step = FACTOR_STEP + (n / FACTOR_STEP_INPUTS) as u64;
+    while factor.work * step < budget && !factor.parts.is_empty() {
         let uphill = i64::from(random.below(UPHILL) == 0);
         let limit = (factor.cost() + uphill).min(best + ABOVE);
         factor.retry(1 + random.below(BACK), limit, &mut random);

@@ -126,7 +126,8 @@ module example_unrolled_kernel (
   wire [7:0] shifted_5 = {x_4, 3'd0};
   wire signed [8:0] difference_3 = {4'd0, x_4} - {1'd0, shifted_5};
   wire [7:0] sum_7 = sum_4 + {1'd0, sum_5};
-  wire signed [8:0] sum_8 = difference_3 + {1'd0, sum_7};
+  wire [9:0] sum_8_carry = {difference_3, 1'b0} - {~({1'd0, sum_7}), 1'b1};
+  wire signed [8:0] sum_8 = sum_8_carry[9:1];
   wire [6:0] shifted_6 = {x_2, 2'd0};
   wire [7:0] sum_9 = {3'd0, x_2} + {1'd0, shifted_6};
   wire [5:0] sum_10 = {1'd0, x_5} + {1'd0, x_6};
@@ -140,7 +141,8 @@ module example_unrolled_kernel (
   wire [6:0] sum_12 = {1'd0, shifted_10} + {1'd0, sum_10};
   wire [7:0] shifted_11 = {x_5, 3'd0};
   wire signed [8:0] difference_6 = {2'd0, sum_12} - {1'd0, shifted_11};
-  wire signed [8:0] sum_13 = {1'd0, sum_9} + difference_6;
+  wire [9:0] sum_13_carry = {{1'd0, sum_9}, 1'b0} - {~(difference_6), 1'b1};
+  wire signed [8:0] sum_13 = sum_13_carry[9:1];
   wire [5:0] shifted_12 = {x_2, 1'd0};
   wire [6:0] sum_14 = {1'd0, shifted_12} + {2'd0, x_7};
   wire [6:0] shifted_13 = {x_3, 2'd0};
@@ -153,7 +155,8 @@ module example_unrolled_kernel (
   wire [7:0] shifted_16 = {x_6, 3'd0};
   wire signed [8:0] difference_9 = {4'd0, x_6} - {1'd0, shifted_16};
   wire [7:0] sum_17 = {1'd0, sum_14} + sum_15;
-  wire signed [8:0] sum_18 = difference_9 + {1'd0, sum_17};
+  wire [9:0] sum_18_carry = {difference_9, 1'b0} - {~({1'd0, sum_17}), 1'b1};
+  wire signed [8:0] sum_18 = sum_18_carry[9:1];
   wire [6:0] shifted_17 = {x_5, 2'd0};
   wire [7:0] sum_19 = {3'd0, x_5} + {1'd0, shifted_17};
   wire [6:0] shifted_18 = {x_4, 2'd0};
@@ -166,7 +169,8 @@ module example_unrolled_kernel (
   wire [6:0] sum_21 = {1'd0, shifted_21} + {1'd0, sum_3};
   wire [7:0] shifted_22 = {x_8, 3'd0};
   wire signed [8:0] difference_12 = {2'd0, sum_21} - {1'd0, shifted_22};
-  wire signed [8:0] sum_22 = {1'd0, sum_19} + difference_12;
+  wire [9:0] sum_22_carry = {{1'd0, sum_19}, 1'b0} - {~(difference_12), 1'b1};
+  wire signed [8:0] sum_22 = sum_22_carry[9:1];
   wire [6:0] shifted_23 = {x_6, 2'd0};
   wire [7:0] sum_23 = {3'd0, x_6} + {1'd0, shifted_23};
   wire [6:0] shifted_24 = {x_5, 2'd0};
@@ -179,7 +183,8 @@ module example_unrolled_kernel (
   wire [6:0] sum_25 = {1'd0, shifted_27} + {1'd0, sum};
   wire [7:0] shifted_28 = {x_9, 3'd0};
   wire signed [8:0] difference_15 = {2'd0, sum_25} - {1'd0, shifted_28};
-  wire signed [8:0] sum_26 = {1'd0, sum_23} + difference_15;
+  wire [9:0] sum_26_carry = {{1'd0, sum_23}, 1'b0} - {~(difference_15), 1'b1};
+  wire signed [8:0] sum_26 = sum_26_carry[9:1];
   wire [6:0] shifted_29 = {x_7, 2'd0};
   wire [7:0] sum_27 = {3'd0, x_7} + {1'd0, shifted_29};
   wire [6:0] shifted_30 = {x_6, 2'd0};
@@ -192,28 +197,35 @@ module example_unrolled_kernel (
   wire [6:0] sum_29 = {1'd0, shifted_33} + {1'd0, sum_2};
   wire [7:0] shifted_34 = {x_10, 3'd0};
   wire signed [8:0] difference_18 = {2'd0, sum_29} - {1'd0, shifted_34};
-  wire signed [8:0] sum_30 = {1'd0, sum_27} + difference_18;
-  wire signed [9:0] sum_31 = difference_2 + 10'd11;
+  wire [9:0] sum_30_carry = {{1'd0, sum_27}, 1'b0} - {~(difference_18), 1'b1};
+  wire signed [8:0] sum_30 = sum_30_carry[9:1];
+  wire [10:0] sum_31_carry = {difference_2, 1'b0} - {~(10'd11), 1'b1};
+  wire signed [9:0] sum_31 = sum_31_carry[10:1];
   wire signed [9:0] shifted_35 = sum_31;
   wire signed [9:0] sum_32 = {sum_8[8], sum_8} - 10'd70;
   wire signed [9:0] shifted_36 = sum_32;
-  wire signed [9:0] sum_33 = sum_11 + 10'd11;
+  wire [10:0] sum_33_carry = {sum_11, 1'b0} - {~(10'd11), 1'b1};
+  wire signed [9:0] sum_33 = sum_33_carry[10:1];
   wire signed [9:0] shifted_37 = sum_33;
   wire signed [9:0] sum_34 = {sum_13[8], sum_13} - 10'd70;
   wire signed [9:0] shifted_38 = sum_34;
-  wire signed [9:0] sum_35 = difference_8 + 10'd11;
+  wire [10:0] sum_35_carry = {difference_8, 1'b0} - {~(10'd11), 1'b1};
+  wire signed [9:0] sum_35 = sum_35_carry[10:1];
   wire signed [9:0] shifted_39 = sum_35;
   wire signed [9:0] sum_36 = {sum_18[8], sum_18} - 10'd70;
   wire signed [9:0] shifted_40 = sum_36;
-  wire signed [9:0] sum_37 = sum_20 + 10'd11;
+  wire [10:0] sum_37_carry = {sum_20, 1'b0} - {~(10'd11), 1'b1};
+  wire signed [9:0] sum_37 = sum_37_carry[10:1];
   wire signed [9:0] shifted_41 = sum_37;
   wire signed [9:0] sum_38 = {sum_22[8], sum_22} - 10'd70;
   wire signed [9:0] shifted_42 = sum_38;
-  wire signed [9:0] sum_39 = sum_24 + 10'd11;
+  wire [10:0] sum_39_carry = {sum_24, 1'b0} - {~(10'd11), 1'b1};
+  wire signed [9:0] sum_39 = sum_39_carry[10:1];
   wire signed [9:0] shifted_43 = sum_39;
   wire signed [9:0] sum_40 = {sum_26[8], sum_26} - 10'd70;
   wire signed [9:0] shifted_44 = sum_40;
-  wire signed [9:0] sum_41 = sum_28 + 10'd11;
+  wire [10:0] sum_41_carry = {sum_28, 1'b0} - {~(10'd11), 1'b1};
+  wire signed [9:0] sum_41 = sum_41_carry[10:1];
   wire signed [9:0] shifted_45 = sum_41;
   wire signed [9:0] sum_42 = {sum_30[8], sum_30} - 10'd70;
   wire signed [9:0] shifted_46 = sum_42;
@@ -230,6 +242,9 @@ module example_unrolled_kernel (
   assign y_9 = shifted_44;
   assign y_10 = shifted_45;
   assign y_11 = shifted_46;
+
+  // Bits that carry no information.
+  wire unused = &{1'b0, sum_8_carry[0], sum_13_carry[0], sum_18_carry[0], sum_22_carry[0], sum_26_carry[0], sum_30_carry[0], sum_31_carry[0], sum_33_carry[0], sum_35_carry[0], sum_37_carry[0], sum_39_carry[0], sum_41_carry[0]};
 endmodule
 
 `default_nettype wire

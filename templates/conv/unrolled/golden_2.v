@@ -105,27 +105,30 @@ module example_unrolled_kernel (
   wire [3:0] shifted = {x_7, 2'd0};
   wire signed [4:0] difference = {2'd0, sum} - {1'd0, shifted};
   wire [3:0] shifted_2 = {x_11, 2'd0};
-  wire [3:0] sum_2 = {2'd0, x_3} + shifted_2;
+  wire [3:0] sum_2 = {x_11, x_3};
   wire [3:0] shifted_3 = {x_3, 2'd0};
-  wire [3:0] sum_3 = shifted_3 + {2'd0, x_6};
+  wire [3:0] sum_3 = {x_3, x_6};
   wire signed [4:0] difference_2 = {3'd0, x_7} - {1'd0, sum_2};
-  wire signed [4:0] sum_4 = {1'd0, sum_3} + difference_2;
+  wire [5:0] sum_4_carry = {{1'd0, sum_3}, 1'b0} - {~(difference_2), 1'b1};
+  wire signed [4:0] sum_4 = sum_4_carry[5:1];
   wire [3:0] shifted_4 = {x_7, 2'd0};
-  wire [3:0] sum_5 = shifted_4 + {2'd0, x_10};
+  wire [3:0] sum_5 = {x_7, x_10};
   wire signed [2:0] difference_3 = {1'd0, x_11} - {1'd0, x_7};
   wire [3:0] sum_6 = sum_5 + {difference_3[2], difference_3};
   wire [3:0] shifted_5 = {x_9, 2'd0};
-  wire [3:0] sum_7 = {2'd0, x_1} + shifted_5;
+  wire [3:0] sum_7 = {x_9, x_1};
   wire [3:0] shifted_6 = {x_1, 2'd0};
-  wire [3:0] sum_8 = shifted_6 + {2'd0, x_4};
+  wire [3:0] sum_8 = {x_1, x_4};
   wire signed [4:0] difference_4 = {3'd0, x_5} - {1'd0, sum_7};
-  wire signed [4:0] sum_9 = {1'd0, sum_8} + difference_4;
+  wire [5:0] sum_9_carry = {{1'd0, sum_8}, 1'b0} - {~(difference_4), 1'b1};
+  wire signed [4:0] sum_9 = sum_9_carry[5:1];
   wire [3:0] shifted_7 = {x_13, 2'd0};
-  wire [3:0] sum_10 = {2'd0, x_5} + shifted_7;
+  wire [3:0] sum_10 = {x_13, x_5};
   wire [3:0] shifted_8 = {x_5, 2'd0};
-  wire [3:0] sum_11 = shifted_8 + {2'd0, x_8};
+  wire [3:0] sum_11 = {x_5, x_8};
   wire signed [4:0] difference_5 = {3'd0, x_9} - {1'd0, sum_10};
-  wire signed [4:0] sum_12 = {1'd0, sum_11} + difference_5;
+  wire [5:0] sum_12_carry = {{1'd0, sum_11}, 1'b0} - {~(difference_5), 1'b1};
+  wire signed [4:0] sum_12 = sum_12_carry[5:1];
 
   assign y_0 = {{4{difference[4]}}, difference};
   assign y_1 = {{4{sum_9[4]}}, sum_9};
@@ -134,7 +137,7 @@ module example_unrolled_kernel (
   assign y_4 = {5'd0, sum_6};
 
   // Bits that carry no information.
-  wire unused = &{1'b0, x_0, x_12};
+  wire unused = &{1'b0, x_0, x_12, shifted_2, shifted_3, shifted_4, shifted_5, shifted_6, shifted_7, shifted_8, sum_4_carry[0], sum_9_carry[0], sum_12_carry[0]};
 endmodule
 
 `default_nettype wire

@@ -83,18 +83,23 @@ module example_unrolled_kernel (
   wire signed [6:0] shifted_2 = {x_1, 1'd0};
   wire signed [7:0] sum_2 = {shifted_2[6], shifted_2} + {{2{x_3[5]}}, x_3};
   wire signed [8:0] shifted_3 = {sum_2, 1'd0};
-  wire signed [8:0] difference_2 = shifted_3 - {{2{difference[6]}}, difference};
+  wire [9:0] difference_2_carry = {shifted_3, 1'b1} - {{{2{difference[6]}}, difference}, 1'b1};
+  wire signed [8:0] difference_2 = difference_2_carry[9:1];
   wire signed [7:0] shifted_4 = {x_2, 2'd0};
   wire signed [7:0] difference_3 = {{2{x_2[5]}}, x_2} - shifted_4;
   wire signed [9:0] sum_3 = {difference_2[8], difference_2} + {{2{difference_3[7]}}, difference_3};
   wire signed [9:0] sum_4 = {{4{x_1[5]}}, x_1} + {difference_2[8], difference_2};
   wire signed [9:0] shifted_5 = {sum, 1'd0};
-  wire signed [9:0] sum_5 = shifted_5 + 10'd5;
+  wire [10:0] sum_5_carry = {shifted_5, 1'b0} - {~(10'd5), 1'b1};
+  wire signed [9:0] sum_5 = sum_5_carry[10:1];
   wire signed [10:0] sum_6 = {sum_3[9], sum_3} - 11'd300;
 
   assign y_0 = {sum_5[9], sum_5};
   assign y_1 = sum_6;
   assign y_2 = {sum_4[9], sum_4};
+
+  // Bits that carry no information.
+  wire unused = &{1'b0, difference_2_carry[0], sum_5_carry[0]};
 endmodule
 
 `default_nettype wire

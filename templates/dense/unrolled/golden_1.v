@@ -94,7 +94,8 @@ module example_unrolled_kernel (
   wire [7:0] sum_4 = {3'd0, x_4} + {1'd0, shifted_3};
   wire [8:0] shifted_4 = {sum_2, 2'd0};
   wire [9:0] sum_5 = {1'd0, shifted_4} + {2'd0, sum_4};
-  wire [8:0] difference_3 = sum_5[8:0] - {2'd0, sum_2};
+  wire [9:0] difference_3_carry = {sum_5[8:0], 1'b1} - {{2'd0, sum_2}, 1'b1};
+  wire [8:0] difference_3 = difference_3_carry[9:1];
   wire [4:0] shifted_5 = x_2;
   wire signed [9:0] shifted_6 = sum_3;
   wire [8:0] shifted_7 = difference_3;
@@ -105,7 +106,7 @@ module example_unrolled_kernel (
   assign y_3 = {7'd0, shifted_7};
 
   // Bits that carry no information.
-  wire unused = &{1'b0, sum_5[9]};
+  wire unused = &{1'b0, sum_5[9], difference_3_carry[0]};
 endmodule
 
 `default_nettype wire

@@ -88,9 +88,13 @@ module example_add_kernel (
   wire signed [7:0] shifted = {x1, 2'd0};
   wire signed [8:0] sum = {{4{x0[4]}}, x0} + {shifted[7], shifted};
   wire [2:0] shifted_2 = {x2, 2'd0};
-  wire signed [8:0] total = sum + {6'd0, shifted_2};
+  wire [9:0] total_carry = {sum, 1'b0} - {~({6'd0, shifted_2}), 1'b1};
+  wire signed [8:0] total = total_carry[9:1];
 
   assign y = total;
+
+  // Bits that carry no information.
+  wire unused = &{1'b0, total_carry[0]};
 endmodule
 
 `default_nettype wire

@@ -10,7 +10,9 @@ impl Emitter<'_> {
     /// keeps the first operand as the one that feeds the chain, whatever selects the second.
     pub(super) fn carry(&mut self, v: &Value, stage: u32, bits: u32) -> Option<String> {
         let apart = |e: &Self, a, b| {
-            e.kernel.side_by_side(a, b).is_none() && (e.chained(a, stage, bits) || e.chained(b, stage, bits))
+            let flat = e.kernel.states.is_empty();
+            flat && e.kernel.side_by_side(a, b).is_none()
+                && (e.chained(a, stage, bits) || e.chained(b, stage, bits))
         };
         Some(match v.op {
             Op::AddCarry(a, b, c) => {
@@ -30,7 +32,8 @@ impl Emitter<'_> {
     }
 
     /// Whether an adder of `bits` bits reads a whole sum that nothing else reads. Yosys would make one sum of three of both, of
-    /// compressors in place of two carry chains; where the sum is extended or cut, it does not.
+    /// compressors in place of two carry chains; where the sum is extended or cut, it does not. In an update of state, with its
+    /// few short sums, that is no loss.
     fn chained(&self, mut id: ValueId, stage: u32, bits: u32) -> bool {
         let mut shift = 0;
         loop {
