@@ -121,8 +121,10 @@ module example_requant_kernel (
   wire flag = {x[13], x} == late_0;
   wire signed [8:0] difference = rescaled - {8'd0, flag_q1};
   wire flag_2 = {x[13], x} == late_1;
-  wire signed [8:0] difference_2 = difference - {8'd0, flag_2_q1};
-  wire signed [8:0] sum_2 = difference_2 - 9'd3;
+  wire [9:0] difference_2_carry = {difference, 1'b1} - {{8'd0, flag_2_q1}, 1'b1};
+  wire signed [8:0] difference_2 = difference_2_carry[9:1];
+  wire [9:0] sum_2_carry = {difference_2, 1'b0} - {~(9'd509), 1'b1};
+  wire signed [8:0] sum_2 = sum_2_carry[9:1];
   wire signed [7:0] saturated = ($signed(sum_2) > $signed(9'd90)) ? 8'd90 : ($signed(sum_2) < $signed(9'h19c)) ? 8'h9c : sum_2[7:0];
 
   reg signed [44:0] sum_q1;
@@ -139,7 +141,7 @@ module example_requant_kernel (
   assign y = saturated;
 
   // Bits that carry no information.
-  wire unused = &{1'b0, sum_q1[34:0]};
+  wire unused = &{1'b0, sum_q1[34:0], difference_2_carry[0], sum_2_carry[0]};
 endmodule
 
 `default_nettype wire

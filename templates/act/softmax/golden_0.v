@@ -298,7 +298,8 @@ module example_softmax_kernel (
     endcase
   wire [11:0] sum_2 = {1'd0, exponential_5} + {1'd0, exponential_4};
   wire [12:0] sum_3 = {1'd0, sum_2_q1} + {1'd0, sum_q1};
-  wire [12:0] all = sum_3 + {2'd0, exponential};
+  wire [13:0] all_carry = {sum_3, 1'b0} - {~({2'd0, exponential}), 1'b1};
+  wire [12:0] all = all_carry[13:1];
   wire signed [13:0] difference_6 = {3'd0, exponential} - {1'd0, all};
   wire flag_5 = {2'd0, exponential} >= all;
   wire [10:0] rest = flag_5 ? difference_6[10:0] : exponential;
@@ -316,7 +317,8 @@ module example_softmax_kernel (
   wire [10:0] rest_5 = flag_9 ? difference_10[10:0] : exponential_5_q1;
   wire [11:0] sum_4 = {1'd0, exponential_5_q1} + {1'd0, exponential_4_q1};
   wire [11:0] sum_5 = {1'd0, exponential_3_q1} + {1'd0, exponential_2_q1};
-  wire [11:0] sum_6 = {1'd0, exponential} + sum_4;
+  wire [12:0] sum_6_carry = {{1'd0, exponential}, 1'b0} - {~(sum_4), 1'b1};
+  wire [11:0] sum_6 = sum_6_carry[12:1];
   wire [12:0] sum_7 = {1'd0, sum_5} + {1'd0, sum_6};
   wire [11:0] shifted = {rest_5, 1'd0};
   wire signed [13:0] difference_11 = {2'd0, shifted} - {1'd0, sum_7};
@@ -350,7 +352,8 @@ module example_softmax_kernel (
   wire [11:0] rest_10 = flag_14 ? shifted_7[11:0] : shifted_6;
   wire [11:0] sum_8 = {1'd0, exponential_5_q1} + {1'd0, exponential_4_q1};
   wire [11:0] sum_9 = {1'd0, exponential_3_q1} + {1'd0, exponential_2_q1};
-  wire [11:0] sum_10 = {1'd0, exponential} + sum_8;
+  wire [12:0] sum_10_carry = {{1'd0, exponential}, 1'b0} - {~(sum_8), 1'b1};
+  wire [11:0] sum_10 = sum_10_carry[12:1];
   wire [12:0] sum_11 = {1'd0, sum_9} + {1'd0, sum_10};
   wire [12:0] shifted_16 = {rest_10, 1'd0};
   wire signed [13:0] difference_16 = {1'd0, shifted_16} - {1'd0, sum_11};
@@ -438,7 +441,8 @@ module example_softmax_kernel (
   wire [12:0] rest_25 = flag_29 ? shifted_42[12:0] : shifted_41[12:0];
   wire [11:0] sum_16 = {1'd0, exponential_5_q2} + {1'd0, exponential_4_q2};
   wire [11:0] sum_17 = {1'd0, exponential_3_q2} + {1'd0, exponential_2_q2};
-  wire [11:0] sum_18 = {1'd0, exponential_q2} + sum_16;
+  wire [12:0] sum_18_carry = {{1'd0, exponential_q2}, 1'b0} - {~(sum_16), 1'b1};
+  wire [11:0] sum_18 = sum_18_carry[12:1];
   wire [12:0] sum_19 = {1'd0, sum_17} + {1'd0, sum_18};
   wire [13:0] shifted_51 = {rest_25, 1'd0};
   wire signed [14:0] difference_31 = {1'd0, shifted_51} - {2'd0, sum_19};
@@ -472,7 +476,8 @@ module example_softmax_kernel (
   wire [12:0] rest_30 = flag_34 ? shifted_57[12:0] : shifted_56[12:0];
   wire [11:0] sum_20 = {1'd0, exponential_5_q2} + {1'd0, exponential_4_q2};
   wire [11:0] sum_21 = {1'd0, exponential_3_q2} + {1'd0, exponential_2_q2};
-  wire [11:0] sum_22 = {1'd0, exponential_q2} + sum_20;
+  wire [12:0] sum_22_carry = {{1'd0, exponential_q2}, 1'b0} - {~(sum_20), 1'b1};
+  wire [11:0] sum_22 = sum_22_carry[12:1];
   wire [12:0] sum_23 = {1'd0, sum_21} + {1'd0, sum_22};
   wire [13:0] shifted_66 = {rest_30, 1'd0};
   wire signed [14:0] difference_36 = {1'd0, shifted_66} - {2'd0, sum_23};
@@ -506,7 +511,8 @@ module example_softmax_kernel (
   wire [12:0] rest_35 = flag_39 ? shifted_72[12:0] : shifted_71[12:0];
   wire [11:0] sum_24 = {1'd0, exponential_5_q2} + {1'd0, exponential_4_q2};
   wire [11:0] sum_25 = {1'd0, exponential_3_q2} + {1'd0, exponential_2_q2};
-  wire [11:0] sum_26 = {1'd0, exponential_q2} + sum_24;
+  wire [12:0] sum_26_carry = {{1'd0, exponential_q2}, 1'b0} - {~(sum_24), 1'b1};
+  wire [11:0] sum_26 = sum_26_carry[12:1];
   wire [12:0] sum_27 = {1'd0, sum_25} + {1'd0, sum_26};
   wire [13:0] shifted_81 = {rest_35_q3, 1'd0};
   wire signed [14:0] difference_41 = {1'd0, shifted_81} - {2'd0, sum_27_q3};
@@ -540,7 +546,8 @@ module example_softmax_kernel (
   wire [12:0] rest_40 = flag_44 ? shifted_87[12:0] : shifted_86[12:0];
   wire [11:0] sum_28 = {1'd0, exponential_5_q2} + {1'd0, exponential_4_q2};
   wire [11:0] sum_29 = {1'd0, exponential_3_q2} + {1'd0, exponential_2_q2};
-  wire [11:0] sum_30 = {1'd0, exponential_q2} + sum_28;
+  wire [12:0] sum_30_carry = {{1'd0, exponential_q2}, 1'b0} - {~(sum_28), 1'b1};
+  wire [11:0] sum_30 = sum_30_carry[12:1];
   wire [12:0] sum_31 = {1'd0, sum_29_q3} + {1'd0, sum_30_q3};
   wire [13:0] shifted_96 = {rest_40, 1'd0};
   wire signed [14:0] difference_46 = {1'd0, shifted_96} - {2'd0, sum_31};
@@ -961,7 +968,7 @@ module example_softmax_kernel (
   assign y_4 = shifted_200;
 
   // Bits that carry no information.
-  wire unused = &{1'b0, difference_6[13:11], difference_7[13:11], difference_8[13:11], difference_9[13:11], difference_10[13:11], shifted_7[13:12], shifted_9[13:12], shifted_11[13:12], shifted_13[13:12], shifted_15[13:12], shifted_22[13], shifted_24[13], shifted_26[13], shifted_28[13], shifted_30[13], difference_21[13], difference_22[13], difference_23[13], difference_24[13], difference_25[13], shifted_42[14:13], shifted_44[14:13], shifted_46[14:13], shifted_48[14:13], shifted_50[14:13], shifted_57[14:13], shifted_59[14:13], shifted_61[14:13], shifted_63[14:13], shifted_65[14:13], shifted_72[14:13], shifted_74[14:13], shifted_76[14:13], shifted_78[14:13], shifted_80[14:13], shifted_87[14:13], shifted_89[14:13], shifted_91[14:13], shifted_93[14:13], shifted_95[14:13], shifted_102[14:13], shifted_104[14:13], shifted_106[14:13], shifted_108[14:13], shifted_110[14:13], shifted_113[2], shifted_115[3], shifted_117[4], shifted_119[5], shifted_121[6], shifted_123[7], shifted_125[8], shifted_127[9], shifted_131[2], shifted_133[3], shifted_135[4], shifted_137[5], shifted_139[6], shifted_141[7], shifted_143[8], shifted_145[9], shifted_149[2], shifted_151[3], shifted_153[4], shifted_155[5], shifted_157[6], shifted_159[7], shifted_161[8], shifted_163[9], shifted_167[2], shifted_169[3], shifted_171[4], shifted_173[5], shifted_175[6], shifted_177[7], shifted_179[8], shifted_181[9], shifted_185[2], shifted_187[3], shifted_189[4], shifted_191[5], shifted_193[6], shifted_195[7], shifted_197[8], shifted_199[9]};
+  wire unused = &{1'b0, difference_6[13:11], difference_7[13:11], difference_8[13:11], difference_9[13:11], difference_10[13:11], shifted_7[13:12], shifted_9[13:12], shifted_11[13:12], shifted_13[13:12], shifted_15[13:12], shifted_22[13], shifted_24[13], shifted_26[13], shifted_28[13], shifted_30[13], difference_21[13], difference_22[13], difference_23[13], difference_24[13], difference_25[13], shifted_42[14:13], shifted_44[14:13], shifted_46[14:13], shifted_48[14:13], shifted_50[14:13], shifted_57[14:13], shifted_59[14:13], shifted_61[14:13], shifted_63[14:13], shifted_65[14:13], shifted_72[14:13], shifted_74[14:13], shifted_76[14:13], shifted_78[14:13], shifted_80[14:13], shifted_87[14:13], shifted_89[14:13], shifted_91[14:13], shifted_93[14:13], shifted_95[14:13], shifted_102[14:13], shifted_104[14:13], shifted_106[14:13], shifted_108[14:13], shifted_110[14:13], shifted_113[2], shifted_115[3], shifted_117[4], shifted_119[5], shifted_121[6], shifted_123[7], shifted_125[8], shifted_127[9], shifted_131[2], shifted_133[3], shifted_135[4], shifted_137[5], shifted_139[6], shifted_141[7], shifted_143[8], shifted_145[9], shifted_149[2], shifted_151[3], shifted_153[4], shifted_155[5], shifted_157[6], shifted_159[7], shifted_161[8], shifted_163[9], shifted_167[2], shifted_169[3], shifted_171[4], shifted_173[5], shifted_175[6], shifted_177[7], shifted_179[8], shifted_181[9], shifted_185[2], shifted_187[3], shifted_189[4], shifted_191[5], shifted_193[6], shifted_195[7], shifted_197[8], shifted_199[9], all_carry[0], sum_6_carry[0], sum_10_carry[0], sum_18_carry[0], sum_22_carry[0], sum_26_carry[0], sum_30_carry[0]};
 endmodule
 
 `default_nettype wire

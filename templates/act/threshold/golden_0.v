@@ -100,9 +100,13 @@ module example_threshold_kernel (
   wire flag = $signed(x) >= $signed(threshold_0);
   wire flag_2 = $signed(x) >= $signed({1'd0, threshold_1});
   wire [1:0] sum = {1'd0, flag} + {1'd0, flag_2};
-  wire signed [1:0] level = sum - 2'd1;
+  wire [2:0] level_carry = {sum, 1'b0} - {~(2'd3), 1'b1};
+  wire signed [1:0] level = level_carry[2:1];
 
   assign y = level;
+
+  // Bits that carry no information.
+  wire unused = &{1'b0, level_carry[0]};
 endmodule
 
 `default_nettype wire

@@ -78,11 +78,16 @@ module example_threshold_kernel (
   wire [1:0] sum_2 = {1'd0, flag_3} + {1'd0, flag_4};
   wire [1:0] sum_3 = {1'd0, flag_5} + {1'd0, flag_6};
   wire [2:0] sum_4 = {1'd0, sum} + {1'd0, sum_2};
-  wire [1:0] sum_5 = sum_3 + {1'd0, flag_7};
-  wire [2:0] sum_6 = sum_4 + {1'd0, sum_5};
+  wire [2:0] sum_5_carry = {sum_3, 1'b0} - {~({1'd0, flag_7}), 1'b1};
+  wire [1:0] sum_5 = sum_5_carry[2:1];
+  wire [3:0] sum_6_carry = {sum_4, 1'b0} - {~({1'd0, sum_5}), 1'b1};
+  wire [2:0] sum_6 = sum_6_carry[3:1];
   wire [2:0] level = sum_6;
 
   assign y = level;
+
+  // Bits that carry no information.
+  wire unused = &{1'b0, sum_5_carry[0], sum_6_carry[0]};
 endmodule
 
 `default_nettype wire

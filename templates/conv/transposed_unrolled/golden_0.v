@@ -145,14 +145,17 @@ module example_transposed_unrolled_kernel (
   wire signed [6:0] difference_3 = {3'd0, x_0} - shifted_4;
   wire [6:0] shifted_5 = {x_1, 3'd0};
   wire [7:0] sum_2 = {1'd0, shifted_5} + {{2{difference[5]}}, difference};
-  wire signed [5:0] sum_3 = sum - 6'd21;
+  wire [6:0] sum_3_carry = {sum, 1'b0} - {~(6'd43), 1'b1};
+  wire signed [5:0] sum_3 = sum_3_carry[6:1];
   wire signed [5:0] shifted_6 = sum_3;
   wire signed [7:0] sum_4 = {difference_2[6], difference_2} - 8'd21;
   wire signed [7:0] shifted_7 = sum_4;
   wire signed [7:0] shifted_8 = {difference_3, 1'd0};
-  wire signed [7:0] sum_5 = shifted_8 - 8'd21;
+  wire [8:0] sum_5_carry = {shifted_8, 1'b0} - {~(8'd235), 1'b1};
+  wire signed [7:0] sum_5 = sum_5_carry[8:1];
   wire signed [7:0] shifted_9 = sum_5;
-  wire signed [7:0] sum_6 = sum_2 - 8'd21;
+  wire [8:0] sum_6_carry = {sum_2, 1'b0} - {~(8'd235), 1'b1};
+  wire signed [7:0] sum_6 = sum_6_carry[8:1];
   wire signed [7:0] shifted_10 = sum_6;
   wire [4:0] shifted_11 = {x_2, 1'd0};
   wire [5:0] sum_7 = {1'd0, shifted_11} + {2'd0, x_3};
@@ -164,14 +167,17 @@ module example_transposed_unrolled_kernel (
   wire signed [6:0] difference_6 = {3'd0, x_2} - shifted_14;
   wire [6:0] shifted_15 = {x_3, 3'd0};
   wire [7:0] sum_8 = {1'd0, shifted_15} + {{2{difference_4[5]}}, difference_4};
-  wire signed [5:0] sum_9 = sum_7 - 6'd21;
+  wire [6:0] sum_9_carry = {sum_7, 1'b0} - {~(6'd43), 1'b1};
+  wire signed [5:0] sum_9 = sum_9_carry[6:1];
   wire signed [5:0] shifted_16 = sum_9;
   wire signed [7:0] sum_10 = {difference_5[6], difference_5} - 8'd21;
   wire signed [7:0] shifted_17 = sum_10;
   wire signed [7:0] shifted_18 = {difference_6, 1'd0};
-  wire signed [7:0] sum_11 = shifted_18 - 8'd21;
+  wire [8:0] sum_11_carry = {shifted_18, 1'b0} - {~(8'd235), 1'b1};
+  wire signed [7:0] sum_11 = sum_11_carry[8:1];
   wire signed [7:0] shifted_19 = sum_11;
-  wire signed [7:0] sum_12 = sum_8 - 8'd21;
+  wire [8:0] sum_12_carry = {sum_8, 1'b0} - {~(8'd235), 1'b1};
+  wire signed [7:0] sum_12 = sum_12_carry[8:1];
   wire signed [7:0] shifted_20 = sum_12;
   wire [4:0] shifted_21 = {x_4, 1'd0};
   wire [5:0] sum_13 = {1'd0, shifted_21} + {2'd0, x_5};
@@ -183,14 +189,17 @@ module example_transposed_unrolled_kernel (
   wire signed [6:0] difference_9 = {3'd0, x_4} - shifted_24;
   wire [6:0] shifted_25 = {x_5, 3'd0};
   wire [7:0] sum_14 = {1'd0, shifted_25} + {{2{difference_7[5]}}, difference_7};
-  wire signed [5:0] sum_15 = sum_13 - 6'd21;
+  wire [6:0] sum_15_carry = {sum_13, 1'b0} - {~(6'd43), 1'b1};
+  wire signed [5:0] sum_15 = sum_15_carry[6:1];
   wire signed [5:0] shifted_26 = sum_15;
   wire signed [7:0] sum_16 = {difference_8[6], difference_8} - 8'd21;
   wire signed [7:0] shifted_27 = sum_16;
   wire signed [7:0] shifted_28 = {difference_9, 1'd0};
-  wire signed [7:0] sum_17 = shifted_28 - 8'd21;
+  wire [8:0] sum_17_carry = {shifted_28, 1'b0} - {~(8'd235), 1'b1};
+  wire signed [7:0] sum_17 = sum_17_carry[8:1];
   wire signed [7:0] shifted_29 = sum_17;
-  wire signed [7:0] sum_18 = sum_14 - 8'd21;
+  wire [8:0] sum_18_carry = {sum_14, 1'b0} - {~(8'd235), 1'b1};
+  wire signed [7:0] sum_18 = sum_18_carry[8:1];
   wire signed [7:0] shifted_30 = sum_18;
   wire [4:0] shifted_31 = {x_6, 1'd0};
   wire [5:0] sum_19 = {1'd0, shifted_31} + {2'd0, x_7};
@@ -202,14 +211,17 @@ module example_transposed_unrolled_kernel (
   wire signed [6:0] difference_12 = {3'd0, x_6} - shifted_34;
   wire [6:0] shifted_35 = {x_7, 3'd0};
   wire [7:0] sum_20 = {1'd0, shifted_35} + {{2{difference_10[5]}}, difference_10};
-  wire signed [5:0] sum_21 = sum_19 - 6'd21;
+  wire [6:0] sum_21_carry = {sum_19, 1'b0} - {~(6'd43), 1'b1};
+  wire signed [5:0] sum_21 = sum_21_carry[6:1];
   wire signed [5:0] shifted_36 = sum_21;
   wire signed [7:0] sum_22 = {difference_11[6], difference_11} - 8'd21;
   wire signed [7:0] shifted_37 = sum_22;
   wire signed [7:0] shifted_38 = {difference_12, 1'd0};
-  wire signed [7:0] sum_23 = shifted_38 - 8'd21;
+  wire [8:0] sum_23_carry = {shifted_38, 1'b0} - {~(8'd235), 1'b1};
+  wire signed [7:0] sum_23 = sum_23_carry[8:1];
   wire signed [7:0] shifted_39 = sum_23;
-  wire signed [7:0] sum_24 = sum_20 - 8'd21;
+  wire [8:0] sum_24_carry = {sum_20, 1'b0} - {~(8'd235), 1'b1};
+  wire signed [7:0] sum_24 = sum_24_carry[8:1];
   wire signed [7:0] shifted_40 = sum_24;
   wire [4:0] shifted_41 = {x_8, 1'd0};
   wire [5:0] sum_25 = {1'd0, shifted_41} + {2'd0, x_9};
@@ -221,14 +233,17 @@ module example_transposed_unrolled_kernel (
   wire signed [6:0] difference_15 = {3'd0, x_8} - shifted_44;
   wire [6:0] shifted_45 = {x_9, 3'd0};
   wire [7:0] sum_26 = {1'd0, shifted_45} + {{2{difference_13[5]}}, difference_13};
-  wire signed [5:0] sum_27 = sum_25 - 6'd21;
+  wire [6:0] sum_27_carry = {sum_25, 1'b0} - {~(6'd43), 1'b1};
+  wire signed [5:0] sum_27 = sum_27_carry[6:1];
   wire signed [5:0] shifted_46 = sum_27;
   wire signed [7:0] sum_28 = {difference_14[6], difference_14} - 8'd21;
   wire signed [7:0] shifted_47 = sum_28;
   wire signed [7:0] shifted_48 = {difference_15, 1'd0};
-  wire signed [7:0] sum_29 = shifted_48 - 8'd21;
+  wire [8:0] sum_29_carry = {shifted_48, 1'b0} - {~(8'd235), 1'b1};
+  wire signed [7:0] sum_29 = sum_29_carry[8:1];
   wire signed [7:0] shifted_49 = sum_29;
-  wire signed [7:0] sum_30 = sum_26 - 8'd21;
+  wire [8:0] sum_30_carry = {sum_26, 1'b0} - {~(8'd235), 1'b1};
+  wire signed [7:0] sum_30 = sum_30_carry[8:1];
   wire signed [7:0] shifted_50 = sum_30;
   wire [4:0] shifted_51 = {x_10, 1'd0};
   wire [5:0] sum_31 = {1'd0, shifted_51} + {2'd0, x_11};
@@ -240,14 +255,17 @@ module example_transposed_unrolled_kernel (
   wire signed [6:0] difference_18 = {3'd0, x_10} - shifted_54;
   wire [6:0] shifted_55 = {x_11, 3'd0};
   wire [7:0] sum_32 = {1'd0, shifted_55} + {{2{difference_16[5]}}, difference_16};
-  wire signed [5:0] sum_33 = sum_31 - 6'd21;
+  wire [6:0] sum_33_carry = {sum_31, 1'b0} - {~(6'd43), 1'b1};
+  wire signed [5:0] sum_33 = sum_33_carry[6:1];
   wire signed [5:0] shifted_56 = sum_33;
   wire signed [7:0] sum_34 = {difference_17[6], difference_17} - 8'd21;
   wire signed [7:0] shifted_57 = sum_34;
   wire signed [7:0] shifted_58 = {difference_18, 1'd0};
-  wire signed [7:0] sum_35 = shifted_58 - 8'd21;
+  wire [8:0] sum_35_carry = {shifted_58, 1'b0} - {~(8'd235), 1'b1};
+  wire signed [7:0] sum_35 = sum_35_carry[8:1];
   wire signed [7:0] shifted_59 = sum_35;
-  wire signed [7:0] sum_36 = sum_32 - 8'd21;
+  wire [8:0] sum_36_carry = {sum_32, 1'b0} - {~(8'd235), 1'b1};
+  wire signed [7:0] sum_36 = sum_36_carry[8:1];
   wire signed [7:0] shifted_60 = sum_36;
 
   assign y_0 = {{2{shifted_6[5]}}, shifted_6};
@@ -274,6 +292,9 @@ module example_transposed_unrolled_kernel (
   assign y_21 = shifted_50;
   assign y_22 = shifted_59;
   assign y_23 = shifted_60;
+
+  // Bits that carry no information.
+  wire unused = &{1'b0, sum_3_carry[0], sum_5_carry[0], sum_6_carry[0], sum_9_carry[0], sum_11_carry[0], sum_12_carry[0], sum_15_carry[0], sum_17_carry[0], sum_18_carry[0], sum_21_carry[0], sum_23_carry[0], sum_24_carry[0], sum_27_carry[0], sum_29_carry[0], sum_30_carry[0], sum_33_carry[0], sum_35_carry[0], sum_36_carry[0]};
 endmodule
 
 `default_nettype wire

@@ -151,7 +151,8 @@ module example_transposed_unrolled_kernel (
   wire signed [6:0] sum_2 = {{2{shifted_2[4]}}, shifted_2} + {difference[5], difference};
   wire signed [6:0] shifted_3 = {sum, 2'd0};
   wire signed [7:0] sum_3 = {{4{x_6[3]}}, x_6} + {shifted_3[6], shifted_3};
-  wire signed [7:0] difference_2 = {{2{difference[5]}}, difference} - sum_3;
+  wire [8:0] difference_2_carry = {{{2{difference[5]}}, difference}, 1'b1} - {sum_3, 1'b1};
+  wire signed [7:0] difference_2 = difference_2_carry[8:1];
   wire signed [5:0] shifted_4 = {x_6, 2'd0};
   wire signed [5:0] difference_3 = {{2{x_6[3]}}, x_6} - shifted_4;
   wire signed [4:0] shifted_5 = {x_2, 1'd0};
@@ -212,6 +213,9 @@ module example_transposed_unrolled_kernel (
   assign y_29 = {{2{product_4[5]}}, product_4};
   assign y_30 = {difference_5[6], difference_5};
   assign y_31 = {{2{product_12[5]}}, product_12};
+
+  // Bits that carry no information.
+  wire unused = &{1'b0, difference_2_carry[0]};
 endmodule
 
 `default_nettype wire

@@ -100,8 +100,9 @@ module example_window (
   always @(posedge clk) if (en) x_q <= s_axis_x_tdata;
   wire move = en & valid_q[0] & shift_q;
   // A word: the beats at one place of the 2 line(s) above, the uppermost lowest.
-  reg  [6-1:0] stored_mem [0:13];
-  reg  [6-1:0] stored_q;
+  localparam integer STORED_BITS = 6;
+  reg  [STORED_BITS-1:0] stored_mem [0:13];
+  reg  [STORED_BITS-1:0] stored_q;
   reg  [3:0] stored_at_q;
 
   always @(posedge clk)
@@ -111,7 +112,7 @@ module example_window (
     end
 
   always @(posedge clk)
-    if (move) stored_mem[stored_at_q] <= {x_q, stored_q[6-1:BEAT_BITS]};
+    if (move) stored_mem[stored_at_q] <= {x_q, stored_q[STORED_BITS-1:BEAT_BITS]};
 
   // ---- Stage 2: the window; the newest beat of a line is highest ----
   reg  [HELD_BITS-1:0] line_0_q;

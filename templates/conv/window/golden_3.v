@@ -104,8 +104,9 @@ module example_window (
   always @(posedge clk) if (en) x_q <= s_axis_x_tdata;
   wire move = en & valid_q[0] & shift_q;
   // A word: the beats at one place of the 1 line(s) above, the uppermost lowest.
-  reg  [2-1:0] stored_mem [0:5];
-  reg  [2-1:0] stored_q;
+  localparam integer STORED_BITS = 2;
+  reg  [STORED_BITS-1:0] stored_mem [0:5];
+  reg  [STORED_BITS-1:0] stored_q;
   reg  [2:0] stored_at_q;
 
   always @(posedge clk)

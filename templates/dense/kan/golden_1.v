@@ -248,10 +248,14 @@ module example_kan_kernel (
         default: looked_up_8 = 5'd0;
     endcase
   wire [5:0] sum_5 = {1'd0, looked_up_8} + {1'd0, looked_up_7};
-  wire signed [6:0] sum_6 = {1'd0, sum_5} + sum_4;
+  wire [7:0] sum_6_carry = {{1'd0, sum_5}, 1'b0} - {~(sum_4), 1'b1};
+  wire signed [6:0] sum_6 = sum_6_carry[7:1];
 
   assign y_0 = {sum_3[8], sum_3};
   assign y_1 = {{3{sum_6[6]}}, sum_6};
+
+  // Bits that carry no information.
+  wire unused = &{1'b0, sum_6_carry[0]};
 endmodule
 
 `default_nettype wire

@@ -291,13 +291,13 @@ module example_sum_product_kernel (
     endcase
   wire signed [7:0] sum_4 = {3'd0, looked_up_2} + chosen_3;
   wire signed [7:0] sum_5 = {3'd0, looked_up} + {chosen[6], chosen};
-  wire signed [8:0] sum_6 = {{2{x_2[6]}}, x_2} + {sum_4[7], sum_4};
+  wire signed [8:0] sum_6 = {{2{x_2[6]}}, x_2} + {sum_5[7], sum_5};
+  wire signed [8:0] sum_7 = {{2{x_2[6]}}, x_2} + {sum_4[7], sum_4};
   wire signed [8:0] difference_5 = {sum_4[7], sum_4} - {sum_5[7], sum_5};
-  wire signed [8:0] sum_7 = {{2{x_2[6]}}, x_2} + {sum_5[7], sum_5};
   wire signed [7:0] node_0 = sum_4_q2;
-  wire signed [8:0] sum_8 = sum_6 - 9'd11;
-  wire signed [8:0] sum_9 = sum_7 - 9'd1;
-  wire signed [8:0] sum_10 = sum_6 - 9'd9;
+  wire signed [8:0] sum_8 = sum_7 - 9'd11;
+  wire signed [8:0] sum_9 = sum_6 - 9'd1;
+  wire signed [8:0] sum_10 = sum_7 - 9'd9;
   wire signed [8:0] sum_11 = difference_5_q1 - 9'd10;
   wire signed [8:0] difference_6 = 9'd10 - difference_5_q1;
   wire signed [7:0] sum_12 = sum_4_q1 - 8'd5;
@@ -605,9 +605,9 @@ module example_sum_product_kernel (
     endcase
   wire signed [8:0] chosen_10 = flag_5_q2 ? sum_13_q2 : sum_15_q2;
   wire signed [8:0] sum_16 = chosen_10 + {4'd0, looked_up_5};
-  wire signed [9:0] difference_10 = {sum_7_q2[8], sum_7_q2} - {sum_16[8], sum_16};
-  wire signed [9:0] difference_11 = {sum_16[8], sum_16} - {sum_7_q2[8], sum_7_q2};
-  wire flag_6 = $signed(sum_16) >= $signed(sum_7_q2);
+  wire signed [9:0] difference_10 = {sum_6_q2[8], sum_6_q2} - {sum_16[8], sum_16};
+  wire signed [9:0] difference_11 = {sum_16[8], sum_16} - {sum_6_q2[8], sum_6_q2};
+  wire flag_6 = $signed(sum_16) >= $signed(sum_6_q2);
   wire [8:0] chosen_11 = flag_6 ? difference_11[8:0] : difference_10[8:0];
   wire [6:0] clamped_6 = (chosen_11 > 9'd89) ? 7'd89 : chosen_11[6:0];
   reg [4:0] looked_up_6;
@@ -705,16 +705,16 @@ module example_sum_product_kernel (
         7'd89: looked_up_6 = 5'd0;
         default: looked_up_6 = 5'd0;
     endcase
-  wire signed [8:0] chosen_12 = flag_6 ? sum_16 : sum_7_q2;
+  wire signed [8:0] chosen_12 = flag_6 ? sum_16 : sum_6_q2;
   wire signed [8:0] node_5 = chosen_12 + {4'd0, looked_up_6};
 
   reg signed [6:0] x_0_q1;
   reg signed [6:0] x_0_q2;
   reg signed [7:0] sum_4_q1;
   reg signed [7:0] sum_4_q2;
+  reg signed [8:0] sum_6_q1;
+  reg signed [8:0] sum_6_q2;
   reg signed [8:0] difference_5_q1;
-  reg signed [8:0] sum_7_q1;
-  reg signed [8:0] sum_7_q2;
   reg signed [8:0] sum_8_q1;
   reg signed [8:0] sum_9_q1;
   reg signed [8:0] sum_10_q1;
@@ -730,9 +730,9 @@ module example_sum_product_kernel (
       x_0_q2 <= x_0_q1;
       sum_4_q1 <= sum_4;
       sum_4_q2 <= sum_4_q1;
+      sum_6_q1 <= sum_6;
+      sum_6_q2 <= sum_6_q1;
       difference_5_q1 <= difference_5;
-      sum_7_q1 <= sum_7;
-      sum_7_q2 <= sum_7_q1;
       sum_8_q1 <= sum_8;
       sum_9_q1 <= sum_9;
       sum_10_q1 <= sum_10;

@@ -87,11 +87,11 @@ module example_sum_product_kernel (
   wire signed [7:0] sum_3 = {x_0[6], x_0} - 8'd1;
   wire flag_2 = $signed(sum_3) >= $signed(sum_2);
   wire signed [7:0] node_0 = flag_2 ? sum_3 : sum_2;
-  wire signed [8:0] sum_4 = {{2{x_2[6]}}, x_2} + {node_0[7], node_0};
-  wire signed [7:0] sum_5 = {x_2[6], x_2} + {node_1[6], node_1};
-  wire signed [8:0] sum_6 = sum_4 - 9'd11;
-  wire signed [8:0] sum_7 = {sum_5[7], sum_5} - 9'd1;
-  wire signed [8:0] sum_8 = sum_4 - 9'd9;
+  wire signed [7:0] sum_4 = {x_2[6], x_2} + {node_1[6], node_1};
+  wire signed [8:0] sum_5 = {{2{x_2[6]}}, x_2} + {node_0[7], node_0};
+  wire signed [8:0] sum_6 = sum_5 - 9'd11;
+  wire signed [8:0] sum_7 = {sum_4[7], sum_4} - 9'd1;
+  wire signed [8:0] sum_8 = sum_5 - 9'd9;
   wire signed [7:0] sum_9 = {x_2[6], x_2} - 8'd4;
   wire flag_3 = $signed(sum_8) >= $signed({sum_9[7], sum_9});
   wire signed [7:0] chosen = flag_3 ? sum_8[7:0] : sum_9;
@@ -99,15 +99,15 @@ module example_sum_product_kernel (
   wire signed [8:0] chosen_2 = flag_4 ? sum_6 : sum_7;
   wire flag_5 = $signed(chosen_2) >= $signed({chosen[7], chosen});
   wire signed [7:0] chosen_3 = flag_5 ? chosen_2[7:0] : chosen;
-  wire flag_6 = $signed(chosen_3_q1) >= $signed(sum_5_q1);
-  wire signed [7:0] node_5 = flag_6 ? chosen_3_q1 : sum_5_q1;
+  wire flag_6 = $signed(chosen_3_q1) >= $signed(sum_4_q1);
+  wire signed [7:0] node_5 = flag_6 ? chosen_3_q1 : sum_4_q1;
 
-  reg signed [7:0] sum_5_q1;
+  reg signed [7:0] sum_4_q1;
   reg signed [7:0] chosen_3_q1;
 
   always @(posedge clk)
     if (en) begin
-      sum_5_q1 <= sum_5;
+      sum_4_q1 <= sum_4;
       chosen_3_q1 <= chosen_3;
     end
 

@@ -126,12 +126,14 @@ module example_vote_kernel (
   wire flag_2 = x2 == x0;
   wire [1:0] sum = {1'd0, flag} + {1'd0, flag_2};
   wire flag_3 = x3 == x0;
-  wire [1:0] votes_0 = sum + {1'd0, flag_3};
+  wire [2:0] votes_0_carry = {sum, 1'b0} - {~({1'd0, flag_3}), 1'b1};
+  wire [1:0] votes_0 = votes_0_carry[2:1];
   wire flag_4 = x0 == x1;
   wire flag_5 = x2 == x1;
   wire [1:0] sum_2 = {1'd0, flag_4} + {1'd0, flag_5};
   wire flag_6 = x3 == x1;
-  wire [1:0] votes_1 = sum_2 + {1'd0, flag_6};
+  wire [2:0] votes_1_carry = {sum_2, 1'b0} - {~({1'd0, flag_6}), 1'b1};
+  wire [1:0] votes_1 = votes_1_carry[2:1];
   wire flag_7 = votes_1 > votes_0;
   wire flag_8 = votes_1 == votes_0;
   wire flag_9 = x0 > x1;
@@ -143,7 +145,8 @@ module example_vote_kernel (
   wire flag_11 = x1 == x2;
   wire [1:0] sum_3 = {1'd0, flag_10} + {1'd0, flag_11};
   wire flag_12 = x3 == x2;
-  wire [1:0] votes_2 = sum_3 + {1'd0, flag_12};
+  wire [2:0] votes_2_carry = {sum_3, 1'b0} - {~({1'd0, flag_12}), 1'b1};
+  wire [1:0] votes_2 = votes_2_carry[2:1];
   wire flag_13 = votes_2 > chosen_2;
   wire flag_14 = votes_2 == chosen_2;
   wire flag_15 = chosen > x2;
@@ -155,7 +158,8 @@ module example_vote_kernel (
   wire flag_17 = x1 == x3;
   wire [1:0] sum_4 = {1'd0, flag_16} + {1'd0, flag_17};
   wire flag_18 = x2 == x3;
-  wire [1:0] votes_3 = sum_4 + {1'd0, flag_18};
+  wire [2:0] votes_3_carry = {sum_4, 1'b0} - {~({1'd0, flag_18}), 1'b1};
+  wire [1:0] votes_3 = votes_3_carry[2:1];
   wire flag_19 = votes_3 > chosen_4;
   wire flag_20 = votes_3 == chosen_4;
   wire flag_21 = chosen_3 > x3;
@@ -179,6 +183,9 @@ module example_vote_kernel (
     end
 
   assign class_x = chosen_5;
+
+  // Bits that carry no information.
+  wire unused = &{1'b0, votes_0_carry[0], votes_1_carry[0], votes_2_carry[0], votes_3_carry[0]};
 endmodule
 
 `default_nettype wire
