@@ -40,9 +40,10 @@ fn main() {
     list("BOARDS", entries(&root.join("boards")).into_iter().filter(yaml).collect());
     list("CONSTRAINTS", entries(&root.join("constraints")).into_iter().filter(|p| p.is_file()).collect());
     let examples = entries(&root.join("examples")).into_iter().filter(|p| p.join("network.yaml").is_file());
-    let shipped =
-        ["network.yaml", "weights.npz", "samples.npz", "plant.yaml", "plant.npz", "net.nir", "README.md"];
-    let files = examples.flat_map(|e| shipped.map(|f| e.join(f))).filter(|p| p.is_file());
+    let shipped = |p: &PathBuf| {
+        p.extension().is_some_and(|e| ["yaml", "npz", "nir", "md"].iter().any(|known| e == *known))
+    };
+    let files = examples.flat_map(|e| entries(&e)).filter(shipped).filter(|p| p.is_file());
     list("EXAMPLES", files.collect());
     let out = PathBuf::from(env::var("OUT_DIR").expect("set by cargo")).join("embedded.rs");
     fs::write(out, text).expect("OUT_DIR is writable");
