@@ -79,7 +79,8 @@ impl Script {
 
     /// A checksum of the words that wait or, `active`, of those in use.
     fn check(&mut self, active: u32, crc: u32) {
-        self.write(0, CHECK, active);
+        // One byte: over two wires the next would come while the checksum is made.
+        self.list.push([WRITE, CHECK, active, 1, 0]);
         self.poll(0, CHECKING, 0);
         self.read(0, CRC, crc);
     }
