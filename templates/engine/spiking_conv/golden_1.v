@@ -281,8 +281,8 @@ module example_spiking_conv_lane (
   wire spike = $signed(sum_2) >= $signed(14'd30);
   wire signed [11:0] clamped = (~sum_2[13] & (|sum_2[12:11])) ? 12'd2047 : (sum_2[13] & ~(&sum_2[12:11])) ? 12'h800 : sum_2[11:0];
   wire [4:0] chosen = spike ? 5'd30 : 5'd0;
-  wire signed [12:0] difference = {clamped[11], clamped} - {8'd0, chosen};
-  wire signed [12:0] chosen_2 = update ? difference : sum;
+  wire signed [12:0] rest = {clamped[11], clamped} - {8'd0, chosen};
+  wire signed [12:0] chosen_2 = update ? rest : sum;
   wire signed [12:0] chosen_3 = clear ? 13'd0 : chosen_2;
   wire signed [3:0] chosen_4 = update ? 4'd0 : weight;
   wire signed [12:0] sum_3 = chosen_3 + {{9{chosen_4[3]}}, chosen_4};

@@ -214,10 +214,10 @@ module example_spiking_delay_lane (
   wire spike = $signed(membrane) > $signed(8'd9);
   wire signed [7:0] rest = spike ? 8'd0 : membrane;
   wire signed [4:0] leak = rest[7:3];
+  wire signed [7:0] decayed = rest - {{3{leak[4]}}, leak};
   wire signed [6:0] sum_2 = current + {{3{weight[3]}}, weight};
   wire signed [6:0] chosen = update ? 7'd0 : sum_2;
-  wire signed [7:0] difference = rest - {{3{leak[4]}}, leak};
-  wire signed [7:0] chosen_2 = update ? difference : held;
+  wire signed [7:0] chosen_2 = update ? decayed : held;
   wire signed [6:0] chosen_3 = clear ? 7'd0 : chosen;
   wire signed [7:0] chosen_4 = clear ? 8'd0 : chosen_2;
 

@@ -33,6 +33,9 @@ impl Builder {
     ) -> (Vec<Expr<'k>>, Vec<Expr<'k>>) {
         let mut done: Vec<Option<Expr<'k>>> = vec![None; kernel.values.len()];
         given.iter().rev().for_each(|(at, e)| done[at.index()] = Some(*e));
+        // What was promised of a value holds here where nothing comes in that could not come in there.
+        let within = |r: Range, of: Range| r.lo >= of.lo && r.hi <= of.hi;
+        let promised = given.iter().all(|(at, e)| within(e.range(), kernel.value(*at).range));
         for (i, value) in kernel.values.iter().enumerate() {
             if done[i].is_some() {
                 continue;
@@ -70,6 +73,9 @@ impl Builder {
                     Some(self.table(at(a), value.frac, table.entries[from..from + count].to_vec()))
                 }
             };
+            if let Some(e) = done[i].filter(|e| promised && !within(e.range(), value.range)) {
+                done[i] = Some(self.assume(e, value.range));
+            }
             if let (Some(e), Some(Some(name))) = (done[i], names.get(i)) {
                 let _ = e.named(name);
             }

@@ -12,7 +12,7 @@ impl Emitter<'_> {
         let apart = |e: &Self, a, b| {
             let flat = e.kernel.states.is_empty();
             flat && e.kernel.side_by_side(a, b).is_none()
-                && (e.chained(a, stage, bits) && e.is_wide(b) || e.chained(b, stage, bits) && e.is_wide(a))
+                && (e.chained(a, stage, bits) || e.chained(b, stage, bits))
         };
         Some(match v.op {
             Op::AddCarry(a, b, c) => {
@@ -29,12 +29,6 @@ impl Emitter<'_> {
             }
             _ => return None,
         })
-    }
-
-    /// Whether compressors of `id` and two others would cost more than a chain: not with a constant, nor with one bit.
-    fn is_wide(&self, id: ValueId) -> bool {
-        let v = self.value(id);
-        v.range.lo != v.range.hi && v.range.bits() > 1
     }
 
     /// Whether an adder of `bits` bits reads a whole sum that nothing else reads. Yosys would make one sum of three of both, of
