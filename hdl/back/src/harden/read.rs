@@ -358,12 +358,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The number of bits in a range `[hi:0]`, as Verilog.
+/// The number of bits in a range `[hi:0]`, or `[hi:lo]` of numbers, as Verilog.
 fn bits(range: &str) -> Result<String, String> {
     let inner = &range[1..range.len() - 1];
-    let Some(top) = inner.strip_suffix(":0") else { return Err(format!("the range {range}")) };
-    if let Ok(top) = top.parse::<u64>() {
-        return Ok((top + 1).to_string());
+    let number = |text: &str| text.parse::<u64>().ok();
+    if let Some((hi, lo)) = inner.split_once(':').and_then(|(hi, lo)| number(hi).zip(number(lo)))
+        && hi >= lo
+    {
+        return Ok((hi - lo + 1).to_string());
     }
+    let Some(top) = inner.strip_suffix(":0") else { return Err(format!("the range {range}")) };
     Ok(top.strip_suffix("-1").map_or_else(|| format!("({top}) + 1"), str::to_owned))
 }

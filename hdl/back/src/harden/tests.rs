@@ -25,6 +25,13 @@ fn a_register_becomes_an_instance() {
 }
 
 #[test]
+fn a_range_need_not_end_at_zero() {
+    let (text, _) = hard(&COUNTER.replace("[3:0]", "[13:2]")).unwrap();
+    assert!(text.contains("wire [13:2] n_q;") && text.contains("reg  [13:2] n_d;"), "{text}");
+    assert!(text.contains("m_tmr #(.WIDTH(12)) tmr_n_q (.clk(clk), .next(n_d), .held(n_q));"), "{text}");
+}
+
+#[test]
 fn memories_stay_at_the_edge() {
     let text = "module m (\n  input wire clk\n);\n  reg [3:0] a_mem [0:7];\n  reg [3:0] b_q;\n\n  \
         always @(posedge clk) begin\n    if (w) a_mem[x] <= y;\n    else b_q <= a_mem[z];\n  end\nendmodule\n";
@@ -45,7 +52,7 @@ fn what_is_not_understood_is_refused() {
         "always @(posedge clk) a_q <= 1'b0;\n  always @(posedge clk) a_q <= 1'b1;",
         "always @* a_q <= 1'b0;",
         "reg b_q = 1'b0;",
-        "reg [8:1] b_q;",
+        "reg [1:8] b_q;",
         "initial a_q = 1'b0;",
         "always @(posedge clk) {a_q, b_q} <= 2'd0;",
     ] {
