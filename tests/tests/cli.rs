@@ -45,8 +45,19 @@ fn lists_are_on_standard_output() {
 #[test]
 fn every_verb_explains_itself() {
     let here = folder();
-    let verbs =
-        ["build", "run", "verify", "synth", "mask", "blocks", "boards", "doctor", "new", "completions"];
+    let verbs = [
+        "build",
+        "run",
+        "verify",
+        "synth",
+        "mask",
+        "prune",
+        "blocks",
+        "boards",
+        "doctor",
+        "new",
+        "completions",
+    ];
     for verb in verbs {
         let run = run(here.path(), &[verb, "--help"]);
         assert_eq!(run.code, 0, "{run:?}");
@@ -65,6 +76,8 @@ fn bad_input_is_exit_code_2_and_leaves_nothing() {
         &["run", "missing"],
         &["verify", "missing"],
         &["synth", "missing"],
+        &["prune", "missing", "--pattern", "2:8"],
+        &["prune", "bad.yaml", "--pattern", "9:8"],
         &["blocks", "no/such"],
         &["boards", "no_such"],
         &["new", "no_such", "dir"],
@@ -96,6 +109,36 @@ fn a_new_project_runs_and_exists_only_once() {
     assert_eq!(tree(here.path()), before, "a second `new` changed the first");
     let shipped = tree(&root().join("examples/digits-autoencoder"));
     assert_eq!(before["net/network.yaml"], shipped["network.yaml"]);
+}
+
+#[test]
+fn a_pruned_network_is_one_again_and_bad_patterns_leave_nothing() {
+    let here = folder();
+    started(here.path());
+    let before = tree(here.path());
+    for (pattern, code) in [("9:8", "E0201"), ("0:4", "E0201"), ("2:17", "E0201"), ("half", "E0104")] {
+        let bad = run(here.path(), &["prune", "net", "--pattern", pattern, "--json"]);
+        assert_eq!((bad.code, bad.json()["error"]["code"].as_str()), (2, Some(code)), "{bad:?}");
+    }
+    assert_eq!(run(here.path(), &["prune", "net", "--pattern", "2:4", "--layers", "enc"]).code, 2);
+    assert_eq!(run(here.path(), &["prune", "net", "--pattern", "2:4", "--dry-run"]).code, 0);
+    assert_eq!(tree(here.path()), before, "something was left on disk");
+    let pruned = run(
+        here.path(),
+        &["prune", "net", "--pattern", "2:4", "--layers", "enc1,dec1", "-o", "out", "--json"],
+    );
+    assert_eq!(pruned.code, 0, "{pruned:?}");
+    let layers = pruned.json()["layers"].clone();
+    let kept = |n: usize| (layers[n]["layer"].as_str().map(str::to_owned), layers[n]["kept"].as_u64());
+    assert_eq!(layers.as_array().map(Vec::len), Some(2), "{layers}");
+    for (n, name, weights) in [(0, "enc1", 2048), (1, "dec1", 512)] {
+        assert_eq!(kept(n).0.as_deref(), Some(name));
+        assert!(kept(n).1.is_some_and(|k| k <= weights / 2 && k > weights / 4), "{layers}");
+    }
+    let golden = run(here.path(), &["run", "out", "--json"]);
+    assert_eq!(golden.json()["reconstruction_mse"], pruned.json()["after"]["reconstruction_mse"]);
+    assert_ne!(pruned.json()["before"], pruned.json()["after"]);
+    assert_eq!(run(here.path(), &["prune", "net", "--pattern", "2:4", "-o", "out"]).code, 2, "it exists");
 }
 
 #[test]

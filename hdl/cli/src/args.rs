@@ -1,11 +1,15 @@
 //! The command line's words.
 
+mod prune;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use nervure_core::{Bus, QType};
 use nervure_front::import::{Preset, Readout};
 use nervure_front::streamline::Engine;
+
+pub(crate) use prune::PruneArgs;
 
 /// Generates verified Verilog from trained networks.
 ///
@@ -43,6 +47,8 @@ pub(crate) enum Verb {
     Import(ImportArgs),
     /// Find neurons that are active all the time, and write masks that silence them.
     Mask(MaskArgs),
+    /// Keep the N largest of every M consecutive weights, and say what is lost.
+    Prune(PruneArgs),
     /// List the blocks, or describe one.
     Blocks {
         /// Block, such as `neuron/lif`.

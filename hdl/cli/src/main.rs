@@ -51,6 +51,7 @@ fn run(console: &Console, verb: Verb) -> Result<u8> {
         Verb::Synth(args) => verbs::synth(console, &args),
         Verb::Import(args) => verbs::import(console, &args),
         Verb::Mask(args) => verbs::mask(console, &args),
+        Verb::Prune(args) => verbs::prune(console, &args),
         Verb::Blocks { name } => verbs::blocks(console, name.as_deref()),
         Verb::Boards { name } => verbs::boards(console, name.as_deref()),
         Verb::Doctor => return verbs::doctor(console),

@@ -2,7 +2,7 @@
 //!
 //! [`load()`] reads a network file with its weights, [`samples()`] reads inputs, [`plant()`] what is controlled, [`to_yaml`]
 //! prints a network back, and [`NetworkBuilder`] is the same way in from Rust; [`nir`] and [`onnx`] read what other programs
-//! trained, [`mod@import`] and [`streamline`] make networks of it. Whatever is wrong with a
+//! trained, [`mod@import`] and [`streamline`] make networks of it; [`prune`](mod@prune) takes weights away. Whatever is wrong with a
 //! file is one [`Diagnostic`](nervure_core::Diagnostic) with its place and remedy; no file makes this crate panic, hang,
 //! or reserve memory that the file does not fill.
 //!
@@ -24,6 +24,7 @@ mod order;
 mod overrides;
 mod plant;
 mod print;
+pub mod prune;
 mod reference;
 mod samples;
 mod schema;

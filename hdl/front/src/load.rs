@@ -26,18 +26,19 @@ pub fn load(path: &Path, registry: &Registry, set: &[(String, String)]) -> Resul
     let source = source::read(path)?;
     let mut root = yaml::parse(&source.text, &source.shown)?;
     overrides::apply(&mut root, set, registry)?;
-    build(&root, &source, registry, set).map_err(|d| locate::place(d, &root, &source.shown))
+    let mut arrays = Arrays::new(&source);
+    build(&root, &mut arrays, registry, set).map_err(|d| locate::place(d, &root, &source.shown))
 }
 
-fn build(
+/// The network of a document and the arrays that it names.
+pub(crate) fn build(
     root: &Node,
-    source: &Source,
+    arrays: &mut Arrays<'_>,
     registry: &Registry,
     set: &[(String, String)],
 ) -> Result<Network, Diagnostic> {
     let document = document::read(root)?;
     let order = order::sort(&document)?;
-    let mut arrays = Arrays { source, open: BTreeMap::new(), digests: Digests::new(&source.text) };
     let mut builder = NetworkBuilder::new(document.name, registry);
     for input in &document.inputs {
         builder = builder.input(&input.name, input.tensor(), input.lanes)?;
@@ -54,34 +55,47 @@ fn build(
     for (i, output) in document.outputs.iter().enumerate() {
         builder = builder.output(output).map_err(|d| {
             let item = locate::find(root, &["outputs".to_owned(), format!("[{i}]")]);
-            d.in_span(locate::span(item, &source.shown))
+            d.in_span(locate::span(item, &arrays.source.shown))
         })?;
     }
     let mut network = builder.finish()?;
-    let mut digests = arrays.digests;
+    let mut digests = std::mem::replace(&mut arrays.digests, Digests::new(""));
     for (key, value) in set {
         digests.add(&format!("--set {key}"), value.as_bytes());
     }
-    network.source = Some((source.short.clone(), digests.finish()));
+    network.source = Some((arrays.source.short.clone(), digests.finish()));
     Ok(network)
 }
 
 /// The archives that a network names, opened once each.
-struct Arrays<'a> {
+pub(crate) struct Arrays<'a> {
     source: &'a Source,
     open: BTreeMap<String, Npz>,
     digests: Digests,
+    /// Arrays that are not on disk: `{shape, data}` by `file.npz:array`.
+    given: BTreeMap<String, Value>,
 }
 
-impl Arrays<'_> {
+impl<'a> Arrays<'a> {
+    /// Those beside `source`.
+    pub(crate) fn new(source: &'a Source) -> Self {
+        Self { source, open: BTreeMap::new(), digests: Digests::new(&source.text), given: BTreeMap::new() }
+    }
+
+    /// The same, and before them those of an archive `file` that is not written yet.
+    #[must_use]
+    pub(crate) fn with(mut self, file: &str, list: &[(String, Vec<usize>, Vec<i64>)]) -> Self {
+        let value = |shape: &[usize], data: &[i64]| json!({"shape": shape, "data": data});
+        self.given.extend(list.iter().map(|(name, s, d)| (format!("{file}:{name}"), value(s, d))));
+        self
+    }
+
     /// `node` as JSON, every `file.npz:array` replaced by `{shape, data}`. Errors: `E0101`, `E0105` to `E0107`, `E0110`.
     fn json(&mut self, node: &Node) -> Result<Value, Diagnostic> {
         match &node.kind {
-            Kind::Text(text) => match text.split_once(".npz:") {
-                Some((stem, key)) if !stem.is_empty() && !key.is_empty() => {
-                    self.array(&format!("{stem}.npz"), key)
-                }
-                _ => Ok(node.json()),
+            Kind::Text(text) => match reference(text) {
+                Some((file, key)) => self.array(&file, key),
+                None => Ok(node.json()),
             },
             Kind::List(items) => items.iter().map(|item| self.json(item)).collect(),
             Kind::Map(entries) => {
@@ -95,7 +109,11 @@ impl Arrays<'_> {
         }
     }
 
-    fn array(&mut self, file: &str, key: &str) -> Result<Value, Diagnostic> {
+    /// `{shape, data}`. Errors: as [`Arrays::json`].
+    pub(crate) fn array(&mut self, file: &str, key: &str) -> Result<Value, Diagnostic> {
+        if let Some(given) = self.given.get(&format!("{file}:{key}")) {
+            return Ok(given.clone());
+        }
         let path = Path::new(file);
         if path.is_absolute() {
             let message = format!("`{}` is an absolute path", file.escape_debug());
@@ -110,4 +128,10 @@ impl Arrays<'_> {
         self.digests.add(&array.name, &array.bytes);
         Ok(json!({"shape": array.shape, "data": array.integers()?}))
     }
+}
+
+/// File and array of `file.npz:array`.
+pub(crate) fn reference(text: &str) -> Option<(String, &str)> {
+    let (stem, key) = text.split_once(".npz:")?;
+    (!stem.is_empty() && !key.is_empty()).then(|| (format!("{stem}.npz"), key))
 }

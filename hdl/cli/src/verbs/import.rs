@@ -125,7 +125,7 @@ fn folder_name(model: &Path) -> PathBuf {
     model.file_stem().map_or_else(|| PathBuf::from("imported"), PathBuf::from)
 }
 
-fn refuse(place: &Path) -> Result<(), Diagnostic> {
+pub(super) fn refuse(place: &Path) -> Result<(), Diagnostic> {
     let empty = std::fs::read_dir(place).is_ok_and(|mut list| list.next().is_none());
     if std::fs::symlink_metadata(place).is_err() || empty {
         return Ok(());

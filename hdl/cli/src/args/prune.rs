@@ -1,0 +1,29 @@
+//! Words of `nervure prune`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::key_value;
+
+/// `nervure prune`.
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// Network file, or a folder that holds `network.yaml`.
+    pub(crate) net: PathBuf,
+    /// Weights kept, of how many consecutive inputs, such as `2:8`; at most 16.
+    #[arg(long, value_name = "N:M")]
+    pub(crate) pattern: String,
+    /// Layers, separated by commas [default: all that have weights].
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) layers: Vec<String>,
+    /// Samples to compare accuracies on [default: samples.npz beside the network, if there is one].
+    #[arg(long, value_name = "X.npz")]
+    pub(crate) input: Option<PathBuf>,
+    /// Folder to make [default: the network's name and the pattern].
+    #[arg(short, long, value_name = "NET")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace a field of the network, such as `layers.hidden.lanes=8`.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) set: Vec<(String, String)>,
+}
