@@ -142,6 +142,26 @@ fn a_pruned_network_is_one_again_and_bad_patterns_leave_nothing() {
 }
 
 #[test]
+fn passes_of_a_layer_compute_what_the_layer_did() {
+    let here = folder();
+    assert_eq!(run(here.path(), &["new", "digits-nm", "net"]).code, 0);
+    let split = run(here.path(), &["prune", "net", "--decompose", "2:16,1:8", "--json"]);
+    assert_eq!(split.code, 2, "the block takes blocks of 8 at most: {split:?}");
+    let split = run(here.path(), &["prune", "net", "--decompose", "1:8,1:4", "-o", "out", "--json"]);
+    assert_eq!((split.code, &split.json()["equal"]), (0, &serde_json::json!(true)), "{split:?}");
+    for layer in split.json()["layers"].as_array().expect("a list") {
+        let passes = layer["passes"].as_array().expect("a list");
+        assert_eq!(passes.len(), 2, "{layer}");
+        let kept: u64 = passes.iter().filter_map(|p| p["kept"].as_u64()).sum();
+        assert_eq!(layer["not_zero"].as_u64(), Some(kept), "{layer}");
+    }
+    let written = std::fs::read_to_string(here.path().join("out/network.yaml")).expect("it is there");
+    assert_eq!(written.matches("pattern:").count(), 4, "{written}");
+    let none = run(here.path(), &["prune", "net", "--decompose", "1:4", "--layers", "digit", "--json"]);
+    assert_eq!((none.code, none.json()["error"]["code"].as_str()), (2, Some("E0304")), "{none:?}");
+}
+
+#[test]
 fn a_dry_run_says_what_it_would_do_and_does_not() {
     let here = folder();
     started(here.path());

@@ -42,7 +42,7 @@ pub fn to_yaml(network: &Network) -> String {
 }
 
 /// `layer`, or `layer.port` where the port is not the first.
-fn reference(network: &Network, r: TensorRef) -> String {
+pub(crate) fn reference(network: &Network, r: TensorRef) -> String {
     let name = network.tensor_name(r);
     match r {
         TensorRef::Output(_, port) if port > 0 => format!("{name}.{}", network.stream(r).name),

@@ -12,15 +12,18 @@ pub(crate) struct PruneArgs {
     /// Network file, or a folder that holds `network.yaml`.
     pub(crate) net: PathBuf,
     /// Weights kept, of how many consecutive inputs, such as `2:8`; at most 16.
-    #[arg(long, value_name = "N:M")]
-    pub(crate) pattern: String,
+    #[arg(long, value_name = "N:M", required_unless_present = "decompose")]
+    pub(crate) pattern: Option<String>,
+    /// Lose nothing: make a layer that has a pattern into passes of these, the last as often as it takes, and add them.
+    #[arg(long, value_name = "N:M,..", value_delimiter = ',', conflicts_with = "pattern")]
+    pub(crate) decompose: Vec<String>,
     /// Layers, separated by commas [default: all that have weights].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) layers: Vec<String>,
     /// Samples to compare accuracies on [default: samples.npz beside the network, if there is one].
     #[arg(long, value_name = "X.npz")]
     pub(crate) input: Option<PathBuf>,
-    /// Folder to make [default: the network's name and the pattern].
+    /// Folder to make [default: the network's name and what was done].
     #[arg(short, long, value_name = "NET")]
     pub(crate) output: Option<PathBuf>,
     /// Replace a field of the network, such as `layers.hidden.lanes=8`.

@@ -5,6 +5,7 @@
 //! a convolution, whose axes `layout` names. Deliberately absent: training (weights that stay are as they were), scales, and
 //! biases, which are never pruned.
 
+mod decompose;
 mod lines;
 mod magnitude;
 mod pattern;
@@ -21,6 +22,7 @@ use crate::load::{Arrays, build};
 use crate::schema::walk;
 use crate::{load, overrides, source, suggest, yaml};
 
+pub use decompose::{Decomposed, DecomposedLayer, Pass, decompose};
 pub use pattern::Pattern;
 use rewrite::Rewrite;
 
@@ -81,12 +83,8 @@ pub fn prune(
     pattern: Pattern,
     names: &[String],
 ) -> Result<Pruned, Diagnostic> {
-    let before = load(path, registry, set)?;
+    let Opened { before, source, mut rewrite } = open(path, registry, set)?;
     let chosen = chosen(&before, names)?;
-    let source = source::read(path)?;
-    let mut root = yaml::parse(&source.text, &source.shown)?;
-    overrides::apply(&mut root, set, registry)?;
-    let mut rewrite = Rewrite::new(&root, &mut Arrays::new(&source))?;
     let mut layers = Vec::new();
     for n in chosen {
         let node = &before.nodes[n];
@@ -106,6 +104,23 @@ pub fn prune(
         after = reload(&rewrite, &source, registry)?;
     }
     Ok(Pruned { yaml: rewrite.yaml(), arrays: rewrite.into_arrays(), before, after, layers })
+}
+
+/// A network file that is about to become another.
+struct Opened {
+    before: Network,
+    source: source::Source,
+    rewrite: Rewrite,
+}
+
+/// Errors: what [`load`](crate::load()) says.
+fn open(path: &Path, registry: &Registry, set: &[(String, String)]) -> Result<Opened, Diagnostic> {
+    let before = load(path, registry, set)?;
+    let source = source::read(path)?;
+    let mut root = yaml::parse(&source.text, &source.shown)?;
+    overrides::apply(&mut root, set, registry)?;
+    let rewrite = Rewrite::new(&root, &mut Arrays::new(&source))?;
+    Ok(Opened { before, source, rewrite })
 }
 
 /// The network as it will be read. What is wrong has no place in a file yet.

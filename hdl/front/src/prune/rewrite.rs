@@ -58,7 +58,7 @@ impl Rewrite {
     }
 
     /// Puts `tensor` into the archive, and says how the file names it.
-    fn keep(&mut self, name: &str, tensor: &Tensor) -> Value {
+    pub(super) fn keep(&mut self, name: &str, tensor: &Tensor) -> Value {
         let mut name = name.to_owned();
         while self.arrays.iter().any(|(other, ..)| *other == name) {
             name.push('_'); // Names may hold points: two paths may read the same.
@@ -74,12 +74,17 @@ impl Rewrite {
         named.next().and_then(Value::as_object_mut).expect("the layer was loaded from this file")
     }
 
-    /// Replaces field `field` of layer `layer` by a tensor in the archive.
-    pub(super) fn array(&mut self, layer: &str, field: &str, tensor: &Tensor) {
+    /// Takes the array that is field `field` of layer `layer`, if it is one, out of the archive.
+    pub(super) fn forget(&mut self, layer: &str, field: &str) {
         let old = self.layer(layer).get(field).and_then(Value::as_str).and_then(reference);
         if let Some((_, key)) = old.map(|(file, key)| (file, key.to_owned())) {
             self.arrays.retain(|(name, ..)| *name != key);
         }
+    }
+
+    /// Replaces field `field` of layer `layer` by a tensor in the archive.
+    pub(super) fn array(&mut self, layer: &str, field: &str, tensor: &Tensor) {
+        self.forget(layer, field);
         let value = self.keep(&format!("{layer}.{field}"), tensor);
         self.field(layer, field, value);
     }
@@ -87,6 +92,18 @@ impl Rewrite {
     /// Replaces field `field` of layer `layer`.
     pub(super) fn field(&mut self, layer: &str, field: &str, value: Value) {
         self.layer(layer).insert(field.to_owned(), value);
+    }
+
+    /// Puts `layers` in the place of layer `name`. Their arrays are in the archive already.
+    pub(super) fn replace(&mut self, name: &str, layers: Vec<Value>) {
+        let list = self.root["layers"].as_array_mut().expect("the network was loaded from this file");
+        let at = list.iter().position(|l| l["name"] == name).expect("the layer was loaded from this file");
+        list.splice(at..=at, layers);
+    }
+
+    /// Fields of layer `name` as they are now.
+    pub(super) fn fields(&mut self, name: &str) -> Map<String, Value> {
+        self.layer(name).clone()
     }
 
     /// The file.
@@ -104,7 +121,9 @@ impl Rewrite {
                 }
                 ("layers", Value::Array(items)) => {
                     out.push_str("layers:\n");
-                    items.iter().for_each(|item| layer(&mut out, item));
+                    for item in items {
+                        layer(&mut out, item);
+                    }
                 }
                 _ => yaml::entry(&mut out, 0, key, value),
             }
