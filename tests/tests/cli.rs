@@ -138,6 +138,24 @@ fn a_pruned_network_is_one_again_and_bad_patterns_leave_nothing() {
     let golden = run(here.path(), &["run", "out", "--json"]);
     assert_eq!(golden.json()["reconstruction_mse"], pruned.json()["after"]["reconstruction_mse"]);
     assert_ne!(pruned.json()["before"], pruned.json()["after"]);
+    let planes = [
+        "prune",
+        "net",
+        "--pattern",
+        "2:4",
+        "--layers",
+        "enc1,dec1",
+        "--planes",
+        "p.npz",
+        "-o",
+        "planes",
+        "--json",
+    ];
+    let planes = run(here.path(), &planes);
+    assert_eq!(planes.code, 0, "{planes:?}");
+    assert_eq!(planes.json()["after"], pruned.json()["after"]);
+    assert!(here.path().join("planes/p.npz").is_file());
+    assert_eq!(run(here.path(), &["prune", "net", "--pattern", "2:4", "--planes", "weights.npz"]).code, 2);
     assert_eq!(run(here.path(), &["prune", "net", "--pattern", "2:4", "-o", "out"]).code, 2, "it exists");
 }
 

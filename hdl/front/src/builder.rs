@@ -11,7 +11,7 @@ use nervure_core::{
 use serde_json::{Map, Value};
 
 use crate::explain::{self, Context};
-use crate::{functions, reference, suggest};
+use crate::{functions, packed, reference, suggest};
 
 /// Fields of a layer that are not its block's parameters.
 pub(crate) const LAYER_FIELDS: [&str; 4] = ["name", "block", "from", "fifo"];
@@ -220,6 +220,7 @@ impl<'r> NetworkBuilder<'r> {
             }
         }
         functions::tabulate(&mut params)?;
+        packed::unpack(&mut params)?;
         let params = Value::Object(params);
         let kept = explain::skeleton(&params);
         any.instantiate(params).map_err(|d| {

@@ -22,6 +22,7 @@ mod npz;
 pub mod onnx;
 mod order;
 mod overrides;
+mod packed;
 mod plant;
 mod print;
 pub mod prune;

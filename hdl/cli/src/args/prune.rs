@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use nervure_front::prune::ARCHIVE;
 
 use super::key_value;
 
@@ -20,6 +21,9 @@ pub(crate) struct PruneArgs {
     /// Layers, separated by commas [default: all that have weights].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) layers: Vec<String>,
+    /// Write matrices as planes of values and indices, with a checksum, to this archive in the folder.
+    #[arg(long, value_name = "NAME.npz", value_parser = archive, conflicts_with = "decompose")]
+    pub(crate) planes: Option<String>,
     /// Samples to compare accuracies on [default: samples.npz beside the network, if there is one].
     #[arg(long, value_name = "X.npz")]
     pub(crate) input: Option<PathBuf>,
@@ -29,4 +33,13 @@ pub(crate) struct PruneArgs {
     /// Replace a field of the network, such as `layers.hidden.lanes=8`.
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     pub(crate) set: Vec<(String, String)>,
+}
+
+fn archive(text: &str) -> Result<String, String> {
+    match super::file_name(text)? {
+        taken if [ARCHIVE, "samples.npz"].contains(&taken.as_str()) => {
+            Err(format!("{taken} holds something else; choose a name such as `planes.npz`"))
+        }
+        name => Ok(name),
+    }
 }

@@ -21,7 +21,8 @@ pub(crate) fn prune(console: &Console, args: &PruneArgs) -> Result<bool> {
     let file = network_file(&args.net);
     let (mut object, made) = if args.decompose.is_empty() {
         let pattern = Pattern::parse(args.pattern.as_deref().unwrap_or_default())?;
-        let pruned = prune::prune(&file, &registry, &args.set, pattern, &args.layers)?;
+        let pruned =
+            prune::prune(&file, &registry, &args.set, pattern, &args.layers, args.planes.as_deref())?;
         let suffix = format!("{}of{}", pattern.n(), pattern.m());
         (pruned_object(&pruned, pattern), Made::pruned(pruned, suffix))
     } else {
@@ -35,6 +36,9 @@ pub(crate) fn prune(console: &Console, args: &PruneArgs) -> Result<bool> {
     let input = args.input.clone().or_else(|| beside.clone());
     let samples = input.map(|f| nervure_front::samples(&f, &made.before)).transpose()?;
     let aside = aside(console, &place, &made.yaml, &made.arrays)?;
+    if let Some(planes) = &args.planes {
+        nervure_front::write_npz(&aside.path().join(planes), &made.planes)?;
+    }
     nervure_front::load(&aside.path().join("network.yaml"), &registry, &[])?;
     if let Some(samples) = beside {
         let copy = || std::fs::copy(&samples, aside.path().join("samples.npz"));
@@ -55,6 +59,7 @@ struct Made {
     suffix: String,
     yaml: String,
     arrays: NamedArrays,
+    planes: NamedArrays,
     before: Network,
     after: Network,
     /// Whether the two compute the same.
@@ -63,12 +68,14 @@ struct Made {
 
 impl Made {
     fn pruned(p: Pruned, suffix: String) -> Self {
-        Self { suffix, yaml: p.yaml, arrays: p.arrays, before: p.before, after: p.after, same: false }
+        let Pruned { yaml, arrays, planes, before, after, .. } = p;
+        Self { suffix, yaml, arrays, planes, before, after, same: false }
     }
 
     fn split(d: Decomposed) -> Self {
         let suffix = "passes".to_owned();
-        Self { suffix, yaml: d.yaml, arrays: d.arrays, before: d.before, after: d.after, same: true }
+        let Decomposed { yaml, arrays, before, after, .. } = d;
+        Self { suffix, yaml, arrays, planes: Vec::new(), before, after, same: true }
     }
 }
 

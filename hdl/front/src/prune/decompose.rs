@@ -12,6 +12,7 @@ use super::rewrite::Rewrite;
 use super::{
     NamedArrays, Opened, Pattern, chosen, knows_pattern, layout, lines, magnitude, open, reload, weights,
 };
+use crate::load::Arrays;
 use crate::print;
 
 /// Adds the passes.
@@ -85,7 +86,7 @@ pub fn decompose(
     for n in list {
         layers.push(split(&mut rewrite, &before, n, patterns)?);
     }
-    let after = reload(&rewrite, &source, registry)?;
+    let after = reload(&rewrite, Arrays::new(&source), registry)?;
     Ok(Decomposed { yaml: rewrite.yaml(), arrays: rewrite.into_arrays(), before, after, layers })
 }
 

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::load::{Arrays, build};
 use crate::schema::walk;
-use crate::{load, overrides, source, suggest, yaml};
+use crate::{load, overrides, packed, source, suggest, yaml};
 
 pub use decompose::{Decomposed, DecomposedLayer, Pass, decompose};
 pub use pattern::Pattern;
@@ -38,6 +38,8 @@ pub struct Pruned {
     pub yaml: String,
     /// What it reads from [`ARCHIVE`].
     pub arrays: NamedArrays,
+    /// What it reads from the archive of planes.
+    pub planes: NamedArrays,
     /// As it was.
     pub before: Network,
     /// As it is.
@@ -72,7 +74,7 @@ pub struct PrunedLayer {
 }
 
 /// Prunes the network in `path` (with the overrides `set`) to `pattern`: the layers that `names` lists, or all that have
-/// weights.
+/// weights. Of matrices, the archive `planes` holds values and indices instead of all weights, where it is named.
 ///
 /// Errors: what [`load`](crate::load()) says, of either network; `E0108` for a layer that does not exist, `E0304` for one without
 /// weights or when there is none.
@@ -82,28 +84,40 @@ pub fn prune(
     set: &[(String, String)],
     pattern: Pattern,
     names: &[String],
+    planes: Option<&str>,
 ) -> Result<Pruned, Diagnostic> {
     let Opened { before, source, mut rewrite } = open(path, registry, set)?;
     let chosen = chosen(&before, names)?;
-    let mut layers = Vec::new();
+    let (mut layers, mut packed) = (Vec::new(), Vec::new());
     for n in chosen {
         let node = &before.nodes[n];
         let knows = knows_pattern(node, registry);
         let (tensor, layer) = one(node, pattern, knows);
-        rewrite.array(&node.name, "weights", &tensor);
+        if let Some(archive) = planes.filter(|_| tensor.shape.len() == 2) {
+            rewrite.forget(&node.name, "weights");
+            rewrite.field(&node.name, "weights", json!({"planes": format!("{archive}:{}", node.name)}));
+            packed.push(packed_planes(node, &tensor, pattern));
+        } else {
+            rewrite.array(&node.name, "weights", &tensor);
+        }
         if knows {
             rewrite.field(&node.name, "pattern", json!({"n": pattern.n(), "m": pattern.m()}));
         }
         layers.push(layer);
     }
-    let mut after = reload(&rewrite, &source, registry)?;
+    let read = |rewrite: &Rewrite, packed: &NamedArrays| {
+        let arrays = Arrays::new(&source).with(planes.unwrap_or_default(), packed);
+        reload(rewrite, arrays, registry)
+    };
+    let mut after = read(&rewrite, &packed)?;
     for layer in &mut layers {
         layer.pinned = pin(&mut rewrite, [&before, &after], &layer.name, registry);
     }
     if layers.iter().any(|l| l.pinned.is_some()) {
-        after = reload(&rewrite, &source, registry)?;
+        after = read(&rewrite, &packed)?;
     }
-    Ok(Pruned { yaml: rewrite.yaml(), arrays: rewrite.into_arrays(), before, after, layers })
+    let yaml = rewrite.yaml();
+    Ok(Pruned { yaml, arrays: rewrite.into_arrays(), planes: packed, before, after, layers })
 }
 
 /// A network file that is about to become another.
@@ -124,9 +138,9 @@ fn open(path: &Path, registry: &Registry, set: &[(String, String)]) -> Result<Op
 }
 
 /// The network as it will be read. What is wrong has no place in a file yet.
-fn reload(rewrite: &Rewrite, source: &source::Source, registry: &Registry) -> Result<Network, Diagnostic> {
+fn reload(rewrite: &Rewrite, arrays: Arrays<'_>, registry: &Registry) -> Result<Network, Diagnostic> {
     let root = yaml::parse(&rewrite.yaml(), "network.yaml")?;
-    let mut arrays = Arrays::new(source).with(ARCHIVE, rewrite.arrays());
+    let mut arrays = arrays.with(ARCHIVE, rewrite.arrays());
     build(&root, &mut arrays, registry, &[]).map_err(|d| Diagnostic { span: None, ..d })
 }
 
@@ -201,6 +215,18 @@ fn one(node: &Node, pattern: Pattern, knows: bool) -> (Tensor, PrunedLayer) {
         pinned: None,
     };
     (is, layer)
+}
+
+/// The planes of a matrix: tiles of as many outputs as the layer has `columns`, or of all.
+fn packed_planes(node: &Node, weights: &Tensor, pattern: Pattern) -> (String, Vec<usize>, Vec<i64>) {
+    let params = node.instance.params();
+    let columns = params.get("columns").and_then(Value::as_u64).unwrap_or(u64::MAX) as usize;
+    let ends = [weights.data.iter().min(), weights.data.iter().max()].map(|w| i128::from(*w.unwrap_or(&0)));
+    let needed = QType::holding(ends[0].min(-1), ends[1], 0);
+    let format = params.get("weight_format").and_then(format).unwrap_or(needed);
+    let bits = usize::from(format.bits) + usize::from(!format.signed);
+    let bytes = packed::planes::pack(weights, pattern, bits, columns.clamp(1, weights.shape[0]));
+    (node.name.clone(), vec![bytes.len()], bytes.into_iter().map(i64::from).collect())
 }
 
 fn layout(node: &Node) -> Option<String> {

@@ -77,7 +77,8 @@ fn a_file_becomes_a_file_with_the_same_formats() {
     let (from, to) = (folder(), tempfile::tempdir().expect("a folder"));
     let registry = testing::registry();
     let set = [("layers.hidden.lanes".to_owned(), "3".to_owned())];
-    let pruned = prune(from.path(), &registry, &set, pattern("1:2"), &["hidden".to_owned()]).expect("pruned");
+    let pruned =
+        prune(from.path(), &registry, &set, pattern("1:2"), &["hidden".to_owned()], None).expect("pruned");
     let [layer] = &pruned.layers[..] else { panic!("{:?}", pruned.layers) };
     assert_eq!((layer.weights, layer.before, layer.kept, layer.largest, layer.pinned), (12, 8, 5, 7, None));
     assert_eq!((layer.energy * 178.0).to_string(), "119", "119 of 178");
@@ -90,15 +91,38 @@ fn a_file_becomes_a_file_with_the_same_formats() {
     assert_eq!(crate::to_yaml(&back), expected.replace("[-7, 7, 7, 0]", "[-7, 0, 7, 0]"));
     assert!(pruned.yaml.contains("weights: \"weights.npz:hidden.weights\"\n"), "{}", pruned.yaml);
     // All layers, unless some are named.
-    let all = prune(from.path(), &registry, &[], pattern("1:2"), &[]).expect("pruned");
+    let all = prune(from.path(), &registry, &[], pattern("1:2"), &[], None).expect("pruned");
     assert_eq!(all.layers.iter().map(|l| l.kept).collect::<Vec<_>>(), [5, 2]);
+}
+
+#[test]
+fn planes_stand_for_the_weights() {
+    let (from, to) = (folder(), tempfile::tempdir().expect("a folder"));
+    let registry = testing::registry();
+    let pruned = prune(from.path(), &registry, &[], pattern("3:4"), &[], Some("p.npz")).expect("pruned");
+    let dense = prune(from.path(), &registry, &[], pattern("3:4"), &[], None).expect("pruned");
+    write_npz(&to.path().join(ARCHIVE), &pruned.arrays).expect("written");
+    write_npz(&to.path().join("p.npz"), &pruned.planes).expect("written");
+    std::fs::write(to.path().join("network.yaml"), &pruned.yaml).expect("written");
+    let back = load(to.path(), &registry, &[]).expect("what is written reads back");
+    assert_eq!(crate::to_yaml(&back), crate::to_yaml(&dense.after));
+    assert!(
+        pruned.arrays.is_empty() && pruned.yaml.contains("weights: {planes: \"p.npz:hidden\"}"),
+        "{}",
+        pruned.yaml
+    );
+    let mut broken = pruned.planes.clone();
+    broken[0].2[30] ^= 1;
+    write_npz(&to.path().join("p.npz"), &broken).expect("written");
+    let d = load(to.path(), &registry, &[]).expect_err("a flipped bit");
+    assert_eq!((d.code, d.path.join(".")), ("E0105", "layers.hidden.weights.planes".to_owned()), "{d}");
 }
 
 #[test]
 fn layers_that_cannot_be_pruned_are_explained() {
     let (from, registry) = (folder(), testing::registry());
     let code = |layer: &str| {
-        let pruned = prune(from.path(), &registry, &[], pattern("1:2"), &[layer.to_owned()]);
+        let pruned = prune(from.path(), &registry, &[], pattern("1:2"), &[layer.to_owned()], None);
         pruned.err().map(|d| (d.code, d.help))
     };
     assert_eq!(code("hiden").map(|(c, _)| c), Some("E0108"));
