@@ -211,6 +211,16 @@ case("function_unknown", FRAMES + "  - name: lut\n    block: act/table\n    outp
 case("function_without_value", FRAMES + "  - {name: signed, block: act/quant, bits: 8, frac: 0, signed: 1, rounding: floor}\n"
      "  - {name: lut, block: act/table, output: u4, entries: {function: sqrt}}\n")
 case("soft_threshold_negative", FRAMES + "  - {name: shrink, block: act/soft_threshold, lambda: -3}\n")
+case("delta_of_a_frame", FRAMES + "  - {name: moved, block: sparse/delta}\n")
+case("delta_threshold", swap(FRAMES, ("format: u8", "format: u8, rate: step")) + "  - {name: moved, block: sparse/delta, threshold: 255}\n")
+case("top_n_block", FRAMES + "  - {name: best, block: sparse/top_n, n: 2, m: 3}\n")
+case("top_n_of_fewer", FRAMES + "  - {name: best, block: sparse/top_n, n: 5, m: 4}\n")
+case("planes_damaged", FRAMES + "  - {name: dense, block: dense/unrolled, weight_format: s4, weights: {planes: weights.npz:dense}}\n",
+     weights__npz=npz(dense=npy("|u1", [34], b"NMP1" + struct.pack("<6I", 1, 8, 1, 8, 4, 1) + b"\x07\x05" + bytes(4))))
+case("semi_structured_order", FRAMES + "  - {name: dense, block: dense/unrolled, weight_format: s4, weights: "
+     "{semi_structured: {values: [[1, 2, 3, 4]], meta: [[0x9e]]}}}\n")
+case("semi_structured_shapes", FRAMES + "  - {name: dense, block: dense/unrolled, weight_format: s4, weights: "
+     "{semi_structured: {values: [[1, 2, 3, 4]], meta: [[158]], order: plain}}}\n")
 case("softmax_signed", FRAMES + "  - {name: share, block: act/softmax, output: s8.7}\n")
 case("rational_groups", FRAMES + "  - {name: curve, block: act/rational, coefficient: s8.4, output: s8.4, "
      "numerator: [[0, 1], [1, 0], [1, 1]], denominator: [[1], [2], [3]]}\n")

@@ -227,6 +227,51 @@ mod tests {
         assert_eq!(bytes[28..34], [0x04, 0x0d, 0x07, 0x00, 0b0011_0001, 0]);
     }
 
+    /// Cases made outside of this project: see their README. There, a weight of a pruned block may have been rounded to 0 and
+    /// keeps its slot, which ours do not.
+    #[test]
+    fn planes_are_those_of_the_neutral_cases() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../../shared/data/nm/minilm_l0_query.npz");
+        if !file.is_file() {
+            eprintln!(
+                "skipped: planes_are_those_of_the_neutral_cases (no folder shared/data/nm beside the workspace)"
+            );
+            return;
+        }
+        let mut npz = crate::npz::Npz::open(&file, "minilm").expect("an archive");
+        let mut array = |name: &str| npz.read(name, 1 << 20).and_then(|a| a.integers()).expect("an array");
+        const SIDE: usize = 384;
+        for (name, n, m) in [("1of4", 1, 4), ("2of4", 2, 4), ("2of8", 2, 8), ("4of8", 4, 8)] {
+            let pattern = Pattern::new(n, m).expect("a pattern");
+            let (w, values, index) = (
+                array(&format!("{name}/W")),
+                array(&format!("{name}/values")),
+                array(&format!("{name}/index")),
+            );
+            let transposed = (0..SIDE * SIDE).map(|at| w[at % SIDE * SIDE + at / SIDE]).collect();
+            let bytes = pack(&Tensor::new(&[SIDE, SIDE], transposed), pattern, 8, SIDE);
+            let (ours, rest) = bytes[HEADER..].split_at(values.len());
+            let mut indices = Reader { bytes: rest, at: 0 };
+            let bits = m.trailing_zeros() as usize;
+            let indices: Vec<i64> = values.iter().map(|_| indices.get(bits) as i64).collect();
+            let mut compared = 0;
+            for block in 0..SIDE / m {
+                for column in 0..SIDE {
+                    let slots: Vec<usize> = (0..n).map(|slot| (block * n + slot) * SIDE + column).collect();
+                    if slots.iter().all(|at| values[*at] != 0) {
+                        let same = |at: &usize| {
+                            i64::from(ours[*at] as i8) == values[*at] && indices[*at] == index[*at]
+                        };
+                        assert!(slots.iter().all(same), "{name}, block {block}, column {column}");
+                        compared += 1;
+                    }
+                }
+            }
+            assert!(compared > SIDE * SIDE / m * 9 / 10, "{name}: only {compared} blocks");
+        }
+    }
+
     #[test]
     fn what_is_packed_is_unpacked() {
         let state = &mut 1;
