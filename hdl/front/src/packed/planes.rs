@@ -231,6 +231,7 @@ mod tests {
     /// keeps its slot, which ours do not.
     #[test]
     fn planes_are_those_of_the_neutral_cases() {
+        const SIDE: usize = 384;
         let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../../shared/data/nm/minilm_l0_query.npz");
         if !file.is_file() {
@@ -241,7 +242,6 @@ mod tests {
         }
         let mut npz = crate::npz::Npz::open(&file, "minilm").expect("an archive");
         let mut array = |name: &str| npz.read(name, 1 << 20).and_then(|a| a.integers()).expect("an array");
-        const SIDE: usize = 384;
         for (name, n, m) in [("1of4", 1, 4), ("2of4", 2, 4), ("2of8", 2, 8), ("4of8", 4, 8)] {
             let pattern = Pattern::new(n, m).expect("a pattern");
             let (w, values, index) = (

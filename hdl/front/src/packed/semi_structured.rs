@@ -1,9 +1,9 @@
-//! The 2:4 layout of CUTLASS and of PyTorch's semi-structured tensors.
+//! The 2:4 layout of CUTLASS and of `PyTorch`'s semi-structured tensors.
 //!
 //! `values` are `[out, in / 2]`, two for every four consecutive inputs. `meta` has four bits for each four inputs, the index of
 //! the first value in the lower two and that of the second in the upper two; eight such to an integer of 32 bits for 8-bit
 //! values, four to one of 16 bits for 16-bit values, the first lowest. `order: plain` is a matrix of these integers, row by
-//! row; `order: cutlass` is how tensor cores want them, which is what PyTorch keeps: rows interleaved within 16 (32-bit meta)
+//! row; `order: cutlass` is how tensor cores want them, which is what `PyTorch` keeps: rows interleaved within 16 (32-bit meta)
 //! or 32 (16-bit meta), 2x2 blocks swizzled, column pairs one behind the other.
 
 use nervure_core::{Diagnostic, Tensor};
@@ -99,7 +99,7 @@ mod tests {
         (*state >> 40) as i64
     }
 
-    /// Values and meta of a 2:4 matrix, row by row. Of fewer than two weights the indices are those that PyTorch takes.
+    /// Values and meta of a 2:4 matrix, row by row. Of fewer than two weights the indices are those that `PyTorch` takes.
     fn pack(weights: &Tensor, blocks: usize) -> (Tensor, Tensor) {
         let (rows, inputs) = (weights.shape[0], weights.shape[1]);
         let mut values = Vec::new();
@@ -108,7 +108,7 @@ mod tests {
             let there: Vec<usize> = (0..4).filter(|i| four[*i] != 0).collect();
             let (first, second) = match there[..] {
                 [a, b] => (a, b),
-                [3] | [2] | [] => (2, 3),
+                [3 | 2] | [] => (2, 3),
                 [a] => (a, 3),
                 _ => panic!("two of four"),
             };
@@ -121,7 +121,7 @@ mod tests {
         (Tensor::new(&[rows, inputs / 2], values), Tensor::new(&[rows, inputs / 4 / blocks], meta))
     }
 
-    /// Where PyTorch's conversion back to dense looks for an integer of `meta`: the same layout, told the other way round.
+    /// Where `PyTorch`'s conversion back to dense looks for an integer of `meta`: the same layout, told the other way round.
     fn looked_for(row: usize, column: usize, rows: usize, blocks: usize) -> usize {
         let (stride, quarter) = if blocks == 4 { (8, [0, 1, 4, 5]) } else { (4, [0, 1, 32, 33]) };
         column % 2 * 2 + column / 2 * 2 * rows + row % 8 * stride + quarter[row / 8 % 4] + row / 32 * 64

@@ -14,11 +14,8 @@ use super::{
 };
 use crate::load::Arrays;
 use crate::print;
+use crate::streamline::blocks::{ADD, QUANT};
 
-/// Adds the passes.
-const ADD: &str = "seq/add";
-/// Gives the sum the format that it had.
-const QUANT: &str = "act/quant";
 /// Most tensors that one layer adds.
 const MOST: usize = 8;
 
@@ -208,7 +205,7 @@ mod tests {
                 Pattern::new(1 + next(state) as usize % m, m).expect("a pattern")
             };
             let patterns = [pattern(state), pattern(state)];
-            let parts = parts(&whole, None, &patterns[..1 + next(state) as usize % 2]);
+            let parts = parts(&whole, None, &patterns[..=(next(state) as usize % 2)]);
             let mut sum = vec![0; out * inputs];
             for (pattern, part) in &parts {
                 for block in part.rows().flat_map(|row| row.chunks(pattern.m())) {

@@ -1,4 +1,5 @@
-//! The blocks of which an imported network consists, by name. No other file of the importer names one.
+//! The blocks of which an imported network consists, or one whose layers were split, by name. No other file of the importer, or of
+//! pruning, names one.
 
 /// A rectifier.
 pub(crate) const RELU: &str = "act/relu";
@@ -22,8 +23,10 @@ pub(crate) const REQUANT: &str = "act/requant";
 pub(crate) const MAX: &str = "pool/max";
 /// The sum of a window.
 pub(crate) const AVERAGE: &str = "pool/average";
-/// A sum of two.
+/// A sum of two or more.
 pub(crate) const ADD: &str = "seq/add";
+/// Another fixed-point format.
+pub(crate) const QUANT: &str = "act/quant";
 /// Any function.
 pub(crate) const TABLE: &str = "act/table";
 /// Thresholds reached.

@@ -7,7 +7,7 @@
 //!
 //! Deliberately absent: approximations of what a quantized graph says, and files other than the model.
 
-mod blocks;
+pub(crate) mod blocks;
 mod calibrate;
 mod clean;
 mod evaluate;
