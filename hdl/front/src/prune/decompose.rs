@@ -8,10 +8,9 @@ use std::path::Path;
 use nervure_core::{Diagnostic, Network, NodeId, QType, Registry, Tensor, TensorRef};
 use serde_json::{Value, json};
 
+use super::part::Part;
 use super::rewrite::Rewrite;
-use super::{
-    NamedArrays, Opened, Pattern, chosen, knows_pattern, layout, lines, magnitude, open, reload, weights,
-};
+use super::{NamedArrays, Opened, Pattern, chosen, lines, magnitude, open, reload};
 use crate::load::Arrays;
 use crate::print;
 use crate::streamline::blocks::{ADD, QUANT};
@@ -71,7 +70,7 @@ pub fn decompose(
 ) -> Result<Decomposed, Diagnostic> {
     let Opened { before, source, mut rewrite } = open(path, registry, set)?;
     let mut list = chosen(&before, names)?;
-    let knows = |n: &usize| knows_pattern(&before.nodes[*n], registry);
+    let knows = |n: &usize| Part::whole(&before.nodes[*n]).is_some_and(|part| part.knows_pattern(registry));
     match list.iter().find(|n| !knows(n)) {
         Some(n) if !names.is_empty() => return Err(no_pattern(&before.nodes[*n].name)),
         _ => list.retain(knows),
@@ -81,7 +80,7 @@ pub fn decompose(
     }
     let mut layers = Vec::new();
     for n in list {
-        layers.push(split(&mut rewrite, &before, n, patterns)?);
+        layers.push(split(&mut rewrite, &before, n, patterns, registry)?);
     }
     let after = reload(&rewrite, Arrays::new(&source), registry)?;
     Ok(Decomposed { yaml: rewrite.yaml(), arrays: rewrite.into_arrays(), before, after, layers })
@@ -93,8 +92,8 @@ fn no_pattern(name: &str) -> Diagnostic {
 }
 
 /// The parts of `weights`, largest first; `patterns` in turn, the last again until nothing is left.
-fn parts(weights: &Tensor, layout: Option<&str>, patterns: &[Pattern]) -> Vec<(Pattern, Tensor)> {
-    let lines = lines::along_inputs(&weights.shape, layout);
+fn parts(weights: &Tensor, axis: usize, patterns: &[Pattern]) -> Vec<(Pattern, Tensor)> {
+    let lines = lines::along(&weights.shape, axis);
     let mut left = weights.clone();
     let mut parts = Vec::new();
     let again =
@@ -119,17 +118,19 @@ fn split(
     network: &Network,
     n: usize,
     patterns: &[Pattern],
+    registry: &Registry,
 ) -> Result<DecomposedLayer, Diagnostic> {
     let node = &network.nodes[n];
-    let whole = weights(node).expect("it was chosen for its weights");
-    let parts = parts(&whole, layout(node).as_deref(), patterns);
+    let part = Part::whole(node).expect("it was chosen for its weights");
+    let whole = part.weights.clone();
+    let parts = parts(&whole, part.axis(registry), patterns);
     if parts.len() > MOST {
         let message = format!("the layer takes {} passes, and at most {MOST} can be added", parts.len());
         let help = "choose a pattern that keeps more weights";
         return Err(Diagnostic::new("E0201", message, help).at("pattern").at(node.name.clone()).at("layers"));
     }
     let single = parts.len() == 1;
-    rewrite.forget(&node.name, "weights");
+    rewrite.forget((&node.name, None), "weights");
     let mut fields = rewrite.fields(&node.name);
     let from: Vec<String> = node.inputs.iter().map(|r| print::reference(network, *r)).collect();
     fields.insert("from".to_owned(), json!(from));
@@ -205,7 +206,7 @@ mod tests {
                 Pattern::new(1 + next(state) as usize % m, m).expect("a pattern")
             };
             let patterns = [pattern(state), pattern(state)];
-            let parts = parts(&whole, None, &patterns[..=(next(state) as usize % 2)]);
+            let parts = parts(&whole, 1, &patterns[..=(next(state) as usize % 2)]);
             let mut sum = vec![0; out * inputs];
             for (pattern, part) in &parts {
                 for block in part.rows().flat_map(|row| row.chunks(pattern.m())) {

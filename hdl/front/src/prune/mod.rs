@@ -1,13 +1,14 @@
 //! Pruning: of every M consecutive inputs of an output the N largest weights stay. A network file becomes another one, its
 //! arrays all in one archive, with the same formats.
 //!
-//! A layer is known by its parameter `weights`, never by its block: a matrix `[out, in]`, `[groups, out, in]`, or the taps of
-//! a convolution, whose axes `layout` names. Deliberately absent: training (weights that stay are as they were), scales, and
+//! A layer is known by its parameter `weights`, never by its block: a matrix, or the taps of a convolution, whose axes `layout`
+//! names or the parameter's description lists; or by its own `layers` that have weights. Deliberately absent: training (weights that stay are as they were), scales, and
 //! biases, which are never pruned.
 
 mod decompose;
 mod lines;
 mod magnitude;
+mod part;
 mod pattern;
 mod rewrite;
 #[cfg(test)]
@@ -19,10 +20,10 @@ use nervure_core::{Diagnostic, Network, Node, QType, Registry, Tensor};
 use serde_json::{Value, json};
 
 use crate::load::{Arrays, build};
-use crate::schema::walk;
 use crate::{load, overrides, packed, source, suggest, yaml};
 
 pub use decompose::{Decomposed, DecomposedLayer, Pass, decompose};
+use part::Part;
 pub use pattern::Pattern;
 use rewrite::Rewrite;
 
@@ -89,19 +90,18 @@ pub fn prune(
     let Opened { before, source, mut rewrite } = open(path, registry, set)?;
     let chosen = chosen(&before, names)?;
     let (mut layers, mut packed) = (Vec::new(), Vec::new());
-    for n in chosen {
-        let node = &before.nodes[n];
-        let knows = knows_pattern(node, registry);
-        let (tensor, layer) = one(node, pattern, knows);
+    for part in chosen.iter().flat_map(|n| Part::all(&before.nodes[*n])) {
+        let (tensor, layer) = one(&part, pattern, registry);
+        let place = (part.node.name.as_str(), part.inner);
         if let Some(archive) = planes.filter(|_| tensor.shape.len() == 2) {
-            rewrite.forget(&node.name, "weights");
-            rewrite.field(&node.name, "weights", json!({"planes": format!("{archive}:{}", node.name)}));
-            packed.push(packed_planes(node, &tensor, pattern));
+            rewrite.forget(place, "weights");
+            rewrite.field(place, "weights", json!({"planes": format!("{archive}:{}", layer.name)}));
+            packed.push(packed_planes(&part, &tensor, pattern));
         } else {
-            rewrite.array(&node.name, "weights", &tensor);
+            rewrite.array(place, "weights", &tensor);
         }
-        if knows {
-            rewrite.field(&node.name, "pattern", json!({"n": pattern.n(), "m": pattern.m()}));
+        if layer.knows {
+            rewrite.field(place, "pattern", json!({"n": pattern.n(), "m": pattern.m()}));
         }
         layers.push(layer);
     }
@@ -144,16 +144,9 @@ fn reload(rewrite: &Rewrite, arrays: Arrays<'_>, registry: &Registry) -> Result<
     build(&root, &mut arrays, registry, &[]).map_err(|d| Diagnostic { span: None, ..d })
 }
 
-/// The weights of a layer, if it has any.
-fn weights(node: &Node) -> Option<Tensor> {
-    let value = node.instance.params().get("weights")?.clone();
-    let tensor: Tensor = serde_json::from_value(value).ok()?;
-    (2..=4).contains(&tensor.shape.len()).then_some(tensor)
-}
-
 /// Errors: `E0108`, `E0304`.
 fn chosen(network: &Network, names: &[String]) -> Result<Vec<usize>, Diagnostic> {
-    let has = |n: &usize| weights(&network.nodes[*n]).is_some();
+    let has = |n: &usize| !Part::all(&network.nodes[*n]).is_empty();
     let all: Vec<usize> = (0..network.nodes.len()).filter(has).collect();
     let known: Vec<&str> = all.iter().map(|n| network.nodes[*n].name.as_str()).collect();
     if all.is_empty() {
@@ -181,21 +174,10 @@ fn chosen(network: &Network, names: &[String]) -> Result<Vec<usize>, Diagnostic>
     Ok(some)
 }
 
-/// Whether the parameter `path` is one that the layer's block knows.
-fn takes(node: &Node, registry: &Registry, path: &[&str]) -> bool {
-    let block = registry.get(node.instance.block()).expect("the network was loaded with it");
-    let path: Vec<String> = path.iter().map(|s| (*s).to_owned()).collect();
-    walk::find(&block.schema(), &path).is_some()
-}
-
-fn knows_pattern(node: &Node, registry: &Registry) -> bool {
-    takes(node, registry, &["pattern", "n"]) && takes(node, registry, &["pattern", "m"])
-}
-
-fn one(node: &Node, pattern: Pattern, knows: bool) -> (Tensor, PrunedLayer) {
-    let was = weights(node).expect("it was chosen for its weights");
+fn one(part: &Part<'_>, pattern: Pattern, registry: &Registry) -> (Tensor, PrunedLayer) {
+    let was = &part.weights;
     let mut is = was.clone();
-    for line in lines::along_inputs(&was.shape, layout(node).as_deref()) {
+    for line in lines::along(&was.shape, part.axis(registry)) {
         magnitude::prune(&mut is.data, &line, pattern);
     }
     let square = |w: &i64| (i128::from(*w) * i128::from(*w)) as f64;
@@ -203,51 +185,48 @@ fn one(node: &Node, pattern: Pattern, knows: bool) -> (Tensor, PrunedLayer) {
     let gone = was.data.iter().zip(&is.data).map(|(a, b)| a.abs_diff(*b));
     let count = |t: &Tensor| t.data.iter().filter(|w| **w != 0).count();
     let layer = PrunedLayer {
-        name: node.name.clone(),
+        name: part.name(),
         weights: was.data.len(),
-        before: count(&was),
+        before: count(was),
         kept: count(&is),
-        energy: if count(&was) == 0 { 1.0 } else { energy(&is) / energy(&was) },
+        energy: if count(was) == 0 { 1.0 } else { energy(&is) / energy(was) },
         largest: gone.clone().max().unwrap_or(0),
         mean: gone.map(|e| e as f64).sum::<f64>() / was.data.len().max(1) as f64,
-        format: node.instance.params().get("weight_format").and_then(format),
-        knows,
+        format: weight_format(part),
+        knows: part.knows_pattern(registry),
         pinned: None,
     };
     (is, layer)
 }
 
 /// The planes of a matrix: tiles of as many outputs as the layer has `columns`, or of all.
-fn packed_planes(node: &Node, weights: &Tensor, pattern: Pattern) -> (String, Vec<usize>, Vec<i64>) {
-    let params = node.instance.params();
-    let columns = params.get("columns").and_then(Value::as_u64).unwrap_or(u64::MAX) as usize;
+fn packed_planes(part: &Part<'_>, weights: &Tensor, pattern: Pattern) -> (String, Vec<usize>, Vec<i64>) {
+    let columns = part.param("columns").and_then(Value::as_u64).unwrap_or(u64::MAX) as usize;
     let ends = [weights.data.iter().min(), weights.data.iter().max()].map(|w| i128::from(*w.unwrap_or(&0)));
     let needed = QType::holding(ends[0].min(-1), ends[1], 0);
-    let format = params.get("weight_format").and_then(format).unwrap_or(needed);
+    let format = weight_format(part).unwrap_or(needed);
     let bits = usize::from(format.bits) + usize::from(!format.signed);
     let bytes = packed::planes::pack(weights, pattern, bits, columns.clamp(1, weights.shape[0]));
-    (node.name.clone(), vec![bytes.len()], bytes.into_iter().map(i64::from).collect())
+    (part.name(), vec![bytes.len()], bytes.into_iter().map(i64::from).collect())
 }
 
-fn layout(node: &Node) -> Option<String> {
-    node.instance.params().get("layout").and_then(Value::as_str).map(str::to_owned)
-}
-
-fn format(value: &Value) -> Option<QType> {
-    serde_json::from_value(value.clone()).ok()
+fn weight_format(part: &Part<'_>) -> Option<QType> {
+    let own = part.param("weight_format").cloned();
+    let value = own.or_else(|| part.node.instance.params().get("weight_format").cloned())?;
+    serde_json::from_value(value).ok()
 }
 
 /// Fewer weights have narrower sums. Where a layer gives another type than before and takes an `accumulator`, it is given the
 /// old one.
 fn pin(rewrite: &mut Rewrite, networks: [&Network; 2], name: &str, registry: &Registry) -> Option<QType> {
     let node = |network: &Network| network.nodes.iter().find(|n| n.name == name).cloned();
-    let [before, after] = networks.map(|n| node(n).expect("the layers are the same"));
+    let [Some(before), Some(after)] = networks.map(node) else { return None };
     let gives = |n: &Node| n.instance.interface().outputs.first().map(|s| s.tensor.format);
     let free = before.instance.params().get("accumulator").is_none_or(Value::is_null);
     let old = gives(&before).filter(|_| gives(&before) != gives(&after))?;
-    if !free || !takes(&before, registry, &["accumulator"]) {
+    if !free || !Part::whole(&before).is_some_and(|part| part.takes(registry, &["accumulator"])) {
         return None;
     }
-    rewrite.field(name, "accumulator", json!(old));
+    rewrite.field((name, None), "accumulator", json!(old));
     Some(old)
 }

@@ -69,29 +69,39 @@ impl Rewrite {
     }
 
     fn layer(&mut self, name: &str) -> &mut Map<String, Value> {
+        self.part(name, None)
+    }
+
+    /// The fields of layer `name`, or of one of its own `layers`.
+    fn part(&mut self, name: &str, inner: Option<usize>) -> &mut Map<String, Value> {
         let layers = self.root["layers"].as_array_mut().into_iter().flatten();
-        let mut named = layers.filter(|l| l["name"] == name);
-        named.next().and_then(Value::as_object_mut).expect("the layer was loaded from this file")
+        let layer = layers.into_iter().find(|l| l["name"] == name);
+        let part = layer.map(|layer| match inner {
+            Some(n) => &mut layer["layers"][n],
+            None => layer,
+        });
+        part.and_then(Value::as_object_mut).expect("the layer was loaded from this file")
     }
 
     /// Takes the array that is field `field` of layer `layer`, if it is one, out of the archive.
-    pub(super) fn forget(&mut self, layer: &str, field: &str) {
-        let old = self.layer(layer).get(field).and_then(Value::as_str).and_then(reference);
+    pub(super) fn forget(&mut self, (layer, inner): (&str, Option<usize>), field: &str) {
+        let old = self.part(layer, inner).get(field).and_then(Value::as_str).and_then(reference);
         if let Some((_, key)) = old.map(|(file, key)| (file, key.to_owned())) {
             self.arrays.retain(|(name, ..)| *name != key);
         }
     }
 
     /// Replaces field `field` of layer `layer` by a tensor in the archive.
-    pub(super) fn array(&mut self, layer: &str, field: &str, tensor: &Tensor) {
-        self.forget(layer, field);
-        let value = self.keep(&format!("{layer}.{field}"), tensor);
-        self.field(layer, field, value);
+    pub(super) fn array(&mut self, place: (&str, Option<usize>), field: &str, tensor: &Tensor) {
+        self.forget(place, field);
+        let inner = place.1.map(|n| format!(".layers.{n}")).unwrap_or_default();
+        let value = self.keep(&format!("{}{inner}.{field}", place.0), tensor);
+        self.field(place, field, value);
     }
 
     /// Replaces field `field` of layer `layer`.
-    pub(super) fn field(&mut self, layer: &str, field: &str, value: Value) {
-        self.layer(layer).insert(field.to_owned(), value);
+    pub(super) fn field(&mut self, (layer, inner): (&str, Option<usize>), field: &str, value: Value) {
+        self.part(layer, inner).insert(field.to_owned(), value);
     }
 
     /// Puts `layers` in the place of layer `name`. Their arrays are in the archive already.
