@@ -3,7 +3,9 @@
 //! Before layout: no wires, no clock tree, no scan. Deliberately absent: place and route.
 
 mod activity;
+mod function;
 mod liberty;
+mod scan;
 mod sta;
 
 use std::collections::BTreeMap;
@@ -91,9 +93,13 @@ pub fn asic(
     let mut versions = vec![toolbox.find("yosys")?.version];
     let library = Library::read(options.liberty)?;
     let nand2 = library.nand2().context("the library has no NAND of two inputs to count areas in")?;
+    let (driver, load) =
+        library.driver().context("the library has no buffer to drive a net with many loads")?;
     let scratch = tempfile::tempdir()?;
-    let file = scratch.path().join("library.lib");
+    let [file, constraints] = ["library.lib", "constraints"].map(|n| scratch.path().join(n));
     std::fs::write(&file, &library.text)?;
+    // With these, ABC splits nets with many loads and sizes gates; the load is in femtofarads.
+    std::fs::write(&constraints, format!("set_driving_cell {}\nset_load {load}\n", driver.name))?;
     // Tables have templates of their own in each.
     let mut parts = Vec::new();
     for (n, text) in library.parts.iter().enumerate() {
@@ -105,6 +111,7 @@ pub fn asic(
     let text = |path: &Path| quote(&path.to_string_lossy());
     let mapped = script(&files, top, target)
         .replace("LIBERTY", &text(&file))
+        .replace("CONSTRAINTS", &text(&constraints))
         .replace("PERIOD_PS", &(1_000_000 / clock_mhz.max(1)).to_string());
     let run = format!(
         "{mapped}; tee -q -o {} stat -json; write_verilog -noattr -noexpr -nohex -nodec -simple-lhs {}",
