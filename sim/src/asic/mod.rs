@@ -5,8 +5,12 @@
 mod activity;
 mod function;
 mod liberty;
+mod models;
 mod scan;
+mod sdf;
 mod sta;
+mod stand;
+mod vcd;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,6 +25,7 @@ use crate::synth::{cells, script};
 use crate::tool::{Call, MissingTool, quote};
 use crate::verilate::{names, sources};
 pub use activity::Activity;
+use activity::Mapped;
 use liberty::Library;
 
 /// What to map, and to what.
@@ -31,6 +36,7 @@ pub struct AsicOptions<'a> {
     /// Clock.
     pub clock_mhz: u32,
     /// What the netlist is simulated on for its activity, and the golden model's answer; the power is told for it alone.
+    /// Without OpenSTA it is not simulated.
     pub samples: Option<(&'a Samples, &'a Trace)>,
 }
 
@@ -72,6 +78,8 @@ pub struct Timing {
     pub worst_slack_ns: f64,
     /// Power in cells and clock pins, milliwatts, where the activity is known.
     pub power_mw: Option<f64>,
+    /// The same without glitches.
+    pub settled_mw: Option<f64>,
 }
 
 /// Whether mapping to `target` needs a liberty file.
@@ -119,22 +127,23 @@ pub fn asic(
         text(&netlist)
     );
     toolbox.must(&Call::new("yosys").args(["-q", "-p", &run]).within(rtl))?;
-    let activity = match options.samples {
-        Some((samples, trace)) => activity::activity(bench, subject, samples, trace, &file, &netlist)?,
-        None => None,
+    let by_cell = match toolbox.is_dry() {
+        true => BTreeMap::new(),
+        false => cells(&std::fs::read_to_string(&stat).context("Yosys wrote no statistics")?)?,
     };
-    let timing = match toolbox.find("sta") {
+    let count = by_cell.values().sum();
+    let (timing, activity) = match toolbox.find("sta") {
         Ok(tool) => {
             versions.push(format!("OpenSTA {}", tool.version));
-            sta::timing(toolbox, &parts, &netlist, top, clock_mhz, activity.map(|a| a.toggles))?
+            let sta = sta::Subject { libraries: &parts, netlist: &netlist, top, clock_mhz };
+            timing(bench, subject, options.samples, &sta, &file, count)?
         }
-        Err(e) if e.is::<MissingTool>() => None,
+        Err(e) if e.is::<MissingTool>() => (None, None),
         Err(e) => return Err(e),
     };
     if toolbox.is_dry() {
         return Ok(None);
     }
-    let by_cell = cells(&std::fs::read_to_string(&stat).context("Yosys wrote no statistics")?)?;
     let (mut area_um2, mut ff, mut unknown) = (0.0, 0, Vec::new());
     for (name, n) in &by_cell {
         match library.cells.iter().find(|c| c.name == *name) {
@@ -151,7 +160,7 @@ pub fn asic(
         liberty: library.names.clone(),
         nand2: nand2.name.clone(),
         nand2_um2: nand2.area,
-        cells: by_cell.values().sum(),
+        cells: count,
         ff,
         area_um2,
         kge: area_um2 / nand2.area / 1000.0,
@@ -161,4 +170,30 @@ pub fn asic(
         timing,
         versions,
     }))
+}
+
+/// Slack, and with samples activity and power, of a netlist of so many cells of `library`.
+fn timing(
+    bench: &Bench,
+    subject: &Subject,
+    samples: Option<(&Samples, &Trace)>,
+    sta: &sta::Subject,
+    library: &Path,
+    cells: u64,
+) -> Result<(Option<Timing>, Option<Activity>)> {
+    let delays = sta.netlist.with_file_name("delays.sdf");
+    let slack = sta::slack(bench.toolbox, sta, &delays)?;
+    let (mut activity, mut power) = (None, None);
+    if let Some((samples, trace)) = samples {
+        // A clock that is missed is simulated slower: its glitches are the same.
+        let late_ps = slack.map_or(0.0, |ns| (-ns * 1e3).max(0.0)).ceil() as u64;
+        let period_ps = 1_000_000 / u64::from(sta.clock_mhz.max(1)) + late_ps;
+        let mapped = Mapped { netlist: sta.netlist, library, cells, delays: &delays, period_ps };
+        activity = activity::activity(bench, subject, samples, trace, &mapped)?;
+        let Activity { toggles, settled, .. } = activity.unwrap_or_default();
+        power = sta::power(bench.toolbox, sta, &[toggles, settled])?;
+    }
+    let power_mw = |n: usize| power.as_ref().map(|all| all[n]);
+    let timing = |ns| Timing { worst_slack_ns: ns, power_mw: power_mw(0), settled_mw: power_mw(1) };
+    Ok((slack.map(timing), activity))
 }
