@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// Picoseconds until an output has risen, and has fallen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -16,15 +16,21 @@ pub(super) struct Delay {
 /// Delays by instance, then output.
 pub(super) type Delays = BTreeMap<String, BTreeMap<String, Delay>>;
 
-/// Reads a file in nanoseconds as OpenSTA writes it: an arc a line. The mean over the arcs to an output, each between its
+/// Reads a file as OpenSTA writes it: an arc a line. The mean over the arcs to an output, each between its
 /// smallest and its largest delay.
 ///
-/// Errors: a delay that is no number.
+/// Errors: a delay that is no number, a timescale that is neither `1ns` nor `1ps`.
 pub(super) fn delays(text: &str) -> Result<Delays> {
     let mut sums = BTreeMap::<String, BTreeMap<String, [(f64, f64); 2]>>::new();
-    let mut instance = String::new();
+    let (mut instance, mut unit_ps) = (String::new(), 1e3);
     for line in text.lines().map(str::trim) {
-        if let Some(name) = line.strip_prefix("(INSTANCE") {
+        if let Some(scale) = line.strip_prefix("(TIMESCALE ") {
+            unit_ps = match scale.trim_end_matches(')') {
+                "1ns" => 1e3,
+                "1ps" => 1.0,
+                other => bail!("a timescale of {other}"),
+            };
+        } else if let Some(name) = line.strip_prefix("(INSTANCE") {
             instance = name.trim().trim_end_matches(')').replace('\\', "");
         } else if line.starts_with("(IOPATH ") && !instance.is_empty() {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -38,13 +44,13 @@ pub(super) fn delays(text: &str) -> Result<Delays> {
             // One value is for both edges.
             for (edge, sum) in sum.iter_mut().enumerate() {
                 let word = words.get(at + edge).unwrap_or(&words[at]);
-                if let Some(ns) = mean(word).with_context(|| format!("the delays in `{line}`"))? {
-                    *sum = (sum.0 + ns, sum.1 + 1.0);
+                if let Some(delay) = mean(word).with_context(|| format!("the delays in `{line}`"))? {
+                    *sum = (sum.0 + delay, sum.1 + 1.0);
                 }
             }
         }
     }
-    let ps = |(sum, n): (f64, f64)| if n > 0.0 { (sum / n * 1e3).round().max(0.0) as u32 } else { 0 };
+    let ps = |(sum, n): (f64, f64)| if n > 0.0 { (sum / n * unit_ps).round().max(0.0) as u32 } else { 0 };
     let pair = |[rise, fall]: [(f64, f64); 2]| Delay { rise: ps(rise), fall: ps(fall) };
     let outputs = |pins: BTreeMap<String, _>| pins.into_iter().map(|(pin, sums)| (pin, pair(sums))).collect();
     Ok(sums.into_iter().map(|(instance, pins)| (instance, outputs(pins))).collect())
@@ -71,6 +77,9 @@ mod tests {
         assert_eq!(found.len(), 2);
         assert_eq!(found["u.g_1"]["Y"], Delay { rise: 300, fall: 200 });
         assert_eq!(found["f"]["Q"], Delay { rise: 250, fall: 500 });
+        let fast = delays(&text.replace("1ns", "1ps").replace("0.", "3.")).unwrap();
+        assert_eq!(fast["f"]["Q"], Delay { rise: 3, fall: 4 });
+        assert!(delays(&text.replace("1ns", "10ps")).is_err());
         assert!(delays("(INSTANCE a)\n(IOPATH A Y)\n").is_err());
         assert!(delays("(INSTANCE a)\n(IOPATH A Y (0.1::1.2.3))\n").is_err());
     }
