@@ -75,3 +75,41 @@ fn a_design_is_mapped_to_every_library() {
         assert!((kge / sizes[0] - 1.0).abs() < 0.25, "kGE of one design over libraries: {sizes:?}");
     }
 }
+
+/// Slack of a design at 40 MHz.
+fn slack(
+    built: &Built,
+    network: &nervure_core::Network,
+    target: &nervure_core::Target,
+    liberty: &[PathBuf],
+) -> f64 {
+    let subject = Subject { design: &built.design, network, rtl: &built.rtl() };
+    let options = AsicOptions { liberty, clock_mhz: 40, samples: None };
+    let found = asic(&bench(), &subject, target, &options).unwrap_or_else(|e| panic!("{e:#}"));
+    found.and_then(|a| a.timing).expect("OpenSTA is installed").worst_slack_ns
+}
+
+#[test]
+fn a_net_with_many_loads_is_buffered() {
+    // 1536 registers move with one enable.
+    let text = "nervure: 1\nname: wide\ninputs:\n  - {name: x, shape: [256], format: s8.4, rate: frame, lanes: 256}\n\
+                layers:\n  - {name: relu, block: act/relu}\n  - {name: few, block: act/quant, bits: 6, frac: 4, \
+                signed: 0, rounding: half_even, overflow: saturate}\n";
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    std::fs::write(folder.path().join("network.yaml"), text).expect("a file is written");
+    let network = nervure_front::load(folder.path(), registry(), &[]).expect("it loads");
+    let target = registry().target("asic").expect("a target");
+    let built = Built::new(&network, target, &Options::default()).expect("it builds");
+    let mut bare = target.clone();
+    bare.synth = target.synth.replace("-constr CONSTRAINTS ", "");
+    assert_ne!(bare.synth, target.synth);
+    for (n, (liberty, ..)) in libraries("a_net_with_many_loads_is_buffered").iter().enumerate() {
+        let with = slack(&built, &network, target, liberty);
+        assert!(with >= 0.0, "{with} ns with {liberty:?}");
+        // Of one library, as each takes Yosys a while: the design is one that needs it.
+        if n == 0 {
+            let without = slack(&built, &network, &bare, liberty);
+            assert!(without < 0.0, "{without} ns without buffers");
+        }
+    }
+}
