@@ -195,6 +195,11 @@ impl Cell {
         self.pins.iter().filter(|p| p.input)
     }
 
+    /// The names of its first input and output.
+    pub(super) fn ends(&self) -> Option<(&str, &str)> {
+        Some((&self.inputs().next()?.name, &self.pins.iter().find(|p| !p.input)?.name))
+    }
+
     /// What its first output can be loaded with.
     fn drive(&self) -> f64 {
         self.pins.iter().find(|p| !p.input).map_or(0.0, |p| p.drive)

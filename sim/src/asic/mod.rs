@@ -26,7 +26,10 @@ use crate::tool::{Call, MissingTool, quote};
 use crate::verilate::{names, sources};
 pub use activity::Activity;
 use activity::Mapped;
-use liberty::Library;
+use liberty::{Cell, Library};
+
+/// Products from which each kind of multiplier is mapped once: ABC takes too long for so many at a time.
+const MANY_PRODUCTS: usize = 256;
 
 /// What to map, and to what.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +120,12 @@ pub fn asic(
     let files: Vec<String> = names(&sources(rtl)?).map(|n| n.to_string_lossy().into_owned()).collect();
     let [stat, netlist] = ["stat.json", "netlist.v"].map(|n| scratch.path().join(n));
     let text = |path: &Path| quote(&path.to_string_lossy());
-    let mapped = script(&files, top, target)
+    let mut commands = script(&files, top, target);
+    if products(rtl, &files)? >= MANY_PRODUCTS {
+        let apart = apart(scratch.path(), driver, top)?;
+        commands = commands.replacen("; synth ", &format!("; {apart}; synth "), 1);
+    }
+    let mapped = commands
         .replace("LIBERTY", &text(&file))
         .replace("CONSTRAINTS", &text(&constraints))
         .replace("PERIOD_PS", &(1_000_000 / clock_mhz.max(1)).to_string());
@@ -170,6 +178,32 @@ pub fn asic(
         timing,
         versions,
     }))
+}
+
+/// The number of multiplications that the Verilog spells out.
+fn products(rtl: &Path, files: &[String]) -> Result<usize> {
+    let count = |name: &String| {
+        let text = std::fs::read_to_string(rtl.join(name)).with_context(|| format!("cannot read {name}"))?;
+        let code = text.lines().filter_map(|line| line.split("//").next());
+        Ok(code.map(|line| line.matches(" * ").count()).sum::<usize>())
+    };
+    files.iter().map(count).sum()
+}
+
+/// Yosys commands that make every multiplier a module, so that one of each kind is mapped instead of all; their files are
+/// written to `folder`.
+fn apart(folder: &Path, driver: &Cell, top: &str) -> Result<String> {
+    let (from, to) = driver.ends().context("a buffer has an input and an output")?;
+    let product = include_str!("product.v").replace("BUFFER", &driver.name);
+    let product = product.replace("FROM", from).replace("TO(", &format!("{to}("));
+    let files = ["apart.v", "product.v"].map(|n| folder.join(n));
+    std::fs::write(&files[0], include_str!("apart.v"))?;
+    std::fs::write(&files[1], product)?;
+    let [apart, product] = files.map(|f| quote(&f.to_string_lossy()));
+    Ok(format!(
+        "read_liberty -lib -ignore_miss_func -ignore_miss_dir LIBERTY; hierarchy -check -top {top}; proc; wreduce; \
+         opt_clean; techmap -map {apart}; read_verilog -defer {product}; hierarchy -check -top {top}"
+    ))
 }
 
 /// Slack, and with samples activity and power, of a netlist of so many cells of `library`.
