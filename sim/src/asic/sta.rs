@@ -1,4 +1,4 @@
-//! OpenSTA: worst slack and power of a mapped netlist, without wires.
+//! OpenSTA: worst slack, delays and power of a mapped netlist, with wires only as far as the library has a default wire load.
 //!
 //! The version that Debian has reads no waves and takes activities for all nets alike, so that is what it is given.
 

@@ -103,7 +103,7 @@ fn words(found: &Asic, target: &Target, energy: Option<f64>, settled: Option<f64
             let clock = found.clock_mhz;
             rows.push(row(
                 "slack",
-                format!("{:.2} ns at {clock} MHz, without wires{missed}", t.worst_slack_ns),
+                format!("{:.2} ns at {clock} MHz, before layout{missed}", t.worst_slack_ns),
             ));
             let both = |name, unit, pair: Option<(f64, f64)>| {
                 pair.map(|(all, settled)| {
