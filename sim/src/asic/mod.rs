@@ -70,7 +70,7 @@ pub struct Asic {
     pub activity: Option<Activity>,
     /// Slack and power; nothing without OpenSTA.
     pub timing: Option<Timing>,
-    /// Versions of Yosys and OpenSTA.
+    /// Versions of Yosys, OpenSTA and Icarus Verilog.
     pub versions: Vec<String>,
 }
 
@@ -143,6 +143,9 @@ pub fn asic(
     let (timing, activity) = match toolbox.find("sta") {
         Ok(tool) => {
             versions.push(format!("OpenSTA {}", tool.version));
+            if options.samples.is_some() {
+                versions.push(toolbox.find("iverilog")?.version);
+            }
             let sta = sta::Subject { libraries: &parts, netlist: &netlist, top, clock_mhz };
             timing(bench, subject, options.samples, &sta, &file, count)?
         }
