@@ -219,7 +219,7 @@ fn timing(
     cells: u64,
 ) -> Result<(Option<Timing>, Option<Activity>)> {
     let delays = sta.netlist.with_file_name("delays.sdf");
-    let slack = sta::slack(bench.toolbox, sta, &delays)?;
+    let slack = sta::slack(bench.toolbox, sta, samples.map(|_| delays.as_path()))?;
     let (mut activity, mut power) = (None, None);
     if let Some((samples, trace)) = samples {
         // A clock that is missed is simulated slower: its glitches are the same.
