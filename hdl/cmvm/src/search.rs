@@ -5,6 +5,7 @@ use crate::digits::weight;
 use crate::distinct::Distinct;
 use crate::draft::Draft;
 use crate::factor::Factor;
+use crate::gains::Count;
 use crate::pairs::share;
 use crate::partition::Partition;
 use crate::random::Random;
@@ -48,8 +49,8 @@ const MOST: u32 = 40;
 /// Steps of work in a microsecond, about.
 const STEPS: u64 = 120;
 /// A step of a factor in steps of a block: so many, and one more for so many inputs, whose tables miss the cache.
-const FACTOR_STEP: u64 = 4;
-const FACTOR_STEP_INPUTS: usize = 24;
+const FACTOR_STEP: u64 = 1;
+const FACTOR_STEP_INPUTS: usize = 64;
 /// Matrices of more digits are too large for many attempts at a factor as a whole; with the second, for one.
 const FACTOR_DIGITS: u32 = 6000;
 const FACTOR_ONCE: u32 = 40_000;
@@ -123,11 +124,24 @@ fn spare(matrix: &Matrix) -> Option<[usize; 2]> {
 }
 
 /// The best of many attempts at a product of factors.
-fn factored(matrix: &Matrix, levels: u32, budget: u64, (seed, start): (u64, u64)) -> Draft {
+fn factored(matrix: &Matrix, levels: u32, budget: u64, start: (u64, u64)) -> Draft {
+    let (n, m) = (matrix.inputs().len(), matrix.outputs());
+    let digits = |i: usize, j: usize| weight(matrix.weight(i, j));
+    let row = (0..n).map(|i| (0..m).map(|j| digits(i, j)).sum::<u32>()).max();
+    let column = (0..m).map(|j| (0..n).map(|i| digits(i, j)).sum::<u32>()).max();
+    // No part saves more digits than a line has.
+    if row.max(column) <= Some(u8::MOST) {
+        attempts::<u8>(matrix, levels, budget, start)
+    } else {
+        attempts::<u16>(matrix, levels, budget, start)
+    }
+}
+
+fn attempts<T: Count>(matrix: &Matrix, levels: u32, budget: u64, (seed, start): (u64, u64)) -> Draft {
     let mut random = Random::new(seed, start);
     let (n, m) = (matrix.inputs().len(), matrix.outputs());
     let weights: Vec<Vec<i64>> = (0..n).map(|i| (0..m).map(|j| matrix.weight(i, j)).collect()).collect();
-    let mut factor = Factor::new(&weights, levels, spare(matrix).expect("the matrix is small"));
+    let mut factor = Factor::<T>::new(&weights, levels, spare(matrix).expect("the matrix is small"));
     factor.reduce(&mut random);
     let (mut best, mut draft) = (factor.cost(), from_factor(matrix, &factor));
     let step = FACTOR_STEP + (n / FACTOR_STEP_INPUTS) as u64;
