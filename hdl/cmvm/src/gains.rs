@@ -185,7 +185,9 @@ impl GainTable {
         for (a, b) in [(a, b), (b, a)] {
             let at = a as usize * self.side + b as usize;
             (self.gains[at], self.ready[at]) = (gains, true);
-            gains.iter_mut().for_each(|half| half[..=2 * REACH].reverse());
+            for half in &mut gains {
+                half[..=2 * REACH].reverse();
+            }
         }
     }
 
@@ -206,7 +208,8 @@ impl GainTable {
 fn fill(gains: &mut Gains, a: i64, b: i64) {
     let (wa, wb) = (weight(a), weight(b));
     let ((ap, am), (bp, bm)) = (canonical(a), canonical(b));
-    for k in 0..=2 * REACH {
+    let [first, second] = gains;
+    for (k, (g, h)) in first.iter_mut().zip(second).enumerate().take(2 * REACH + 1) {
         let Relation { s, t, .. } = Relation::new(0, k);
         let (ap, am, bp, bm) = (ap >> s, am >> s, bp >> t, bm >> t);
         let (same, other) = ((ap & bp) | (am & bm), (ap & bm) | (am & bp));
@@ -219,8 +222,7 @@ fn fill(gains: &mut Gains, a: i64, b: i64) {
             plus = plus.max(wa.saturating_sub(weight(a - (b << s))));
             minus = minus.max(wa.saturating_sub(weight(a + (b << s))));
         }
-        gains[0][k] = plus as u8;
-        gains[1][k] = minus as u8;
+        (*g, *h) = (plus as u8, minus as u8);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Inputs in blocks: which inputs together, and each block better and better.
 
 use crate::Matrix;
+use crate::affinity::arrange;
 use crate::block::{Block, make};
 use crate::lanes::Lanes;
 use crate::random::Random;
@@ -31,7 +32,9 @@ enum Move {
 }
 
 /// Of the effort, what goes into the choice of groups, in percent.
-const SWAPS: u64 = 10;
+const SWAPS: u64 = 8;
+/// And into a rough choice before.
+const ARRANGING: u64 = 8;
 /// Larger blocks gain more by further effort: each input more lets one in so many adders go.
 const PROMISE: usize = 50;
 /// The part of the effort that goes into the trial of one size.
@@ -59,28 +62,23 @@ impl<'m> Partition<'m> {
                 Self { matrix, levels, groups: vec![(0..k).collect()], blocks: Vec::new(), bits, seed };
             let block = whole.make(0, &whole.groups[0], (&mut tools.0, &mut tools.1));
             let used = block.sums.iter().filter(|s| !s.is_empty()).count();
-            let mut refine =
-                Refine::new(&block, whole.lanes(&whole.groups[0]), whole.levels[0], &mut tools.0);
-            let before = refine.helpers();
-            while refine.work < budget / TRIAL {
+            let mut refine = Refine::new(&block, whole.lanes(&whole.groups[0]), whole.levels[0]);
+            let before = refine.helpers().len();
+            while refine.work() < budget / TRIAL {
                 refine.attempt(&mut tools.1);
             }
             // Adders of all blocks, and those between them.
-            (block.adders + used + refine.helpers() - before, k)
+            (block.adders + used + refine.helpers().len() - before, k)
         });
         let (_, size) = tried.min_by_key(|(adders, k)| (adders * inputs * (PROMISE - k) / k, *k))?;
         let mut order: Vec<usize> = (0..inputs).collect();
         Random::new(seed, 0).shuffle(&mut order);
         let count = inputs.div_ceil(size);
         let groups = (0..count).map(|g| order.iter().skip(g).step_by(count).copied().collect());
-        let mut partition = Self {
-            matrix,
-            levels: split(levels, count),
-            groups: groups.collect(),
-            blocks: Vec::new(),
-            bits,
-            seed,
-        };
+        let mut groups: Vec<Vec<usize>> = groups.collect();
+        arrange(matrix, bits, &mut groups, budget * ARRANGING / 100, &mut Random::new(seed, 2));
+        let mut partition =
+            Self { matrix, levels: split(levels, count), groups, blocks: Vec::new(), bits, seed };
         let mut tools = (Reach::new(), Random::new(seed, 1));
         for g in 0..count {
             let block = partition.make(g, &partition.groups[g], (&mut tools.0, &mut tools.1));
@@ -158,9 +156,9 @@ impl<'m> Partition<'m> {
             (Move::Refine, states) => {
                 let budget = budget / states.len() as u64;
                 for (g, group, block) in states {
-                    let mut refine = Refine::new(block, self.lanes(group), self.levels[*g], table);
+                    let mut refine = Refine::new(block, self.lanes(group), self.levels[*g]);
                     refine.prune(&mut random);
-                    while refine.work < budget {
+                    while refine.work() < budget {
                         refine.attempt(&mut random);
                     }
                     *block = refine.block(block);
