@@ -206,6 +206,10 @@ impl GainTable {
 }
 
 fn fill(gains: &mut Gains, a: i64, b: i64) {
+    if a.unsigned_abs().max(b.unsigned_abs()) < 1 << PLACES {
+        // Small numbers many at once.
+        return fill_small(gains, a as i32, b as i32);
+    }
     let (wa, wb) = (weight(a), weight(b));
     let ((ap, am), (bp, bm)) = (canonical(a), canonical(b));
     let [first, second] = gains;
@@ -226,15 +230,41 @@ fn fill(gains: &mut Gains, a: i64, b: i64) {
     }
 }
 
+fn fill_small(gains: &mut Gains, a: i32, b: i32) {
+    let digits = |v: i32| (v ^ (3 * v)).count_ones();
+    let most = [digits(a), digits(b)];
+    let canonical = |v: i32| ((v ^ (3 * v)) & (3 * v), (v ^ (3 * v)) & v);
+    let all = [(a, canonical(a)), (b, canonical(b))];
+    // First `a` as it stands in `b` times a power of two, then the other way round.
+    for (turn, [(a, (ap, am)), (b, (bp, bm))]) in [all, [all[1], all[0]]].into_iter().enumerate() {
+        let mut saved = [[0; REACH + 1]; 2];
+        let most: u32 = most[1 - turn];
+        let [plus, minus] = &mut saved;
+        for (t, (plus, minus)) in plus.iter_mut().zip(minus).enumerate() {
+            let (ap, am, more) = (ap << t, am << t, a << t);
+            let same = ((ap & bp) | (am & bm)).count_ones();
+            let other = ((ap & bm) | (am & bp)).count_ones();
+            *plus = same.max(most.saturating_sub(digits((b - more).abs())));
+            *minus = other.max(most.saturating_sub(digits(b + more)));
+        }
+        for (half, saved) in gains.iter_mut().zip(saved) {
+            for (t, saved) in saved.into_iter().enumerate() {
+                let place = &mut half[if turn == 0 { REACH + t } else { REACH - t }];
+                *place = saved.max(if t == 0 && turn == 1 { u32::from(*place) } else { 0 }) as u8;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn gains_are_digits_that_the_part_saves() {
-        // Some magnitudes have no place in the table.
+        // Of larger magnitudes some have no place in the table.
         let mut table = GainTable::new(6);
-        for a in (-70i64..70).filter(|a| *a != 0) {
+        for a in (-70i64..70).chain([-300, 259, 1001]).filter(|a| *a != 0) {
             for b in (-70i64..70).filter(|b| *b != 0) {
                 let gains = table.of(a, b);
                 for (sign, k) in (0..2 * (2 * REACH + 1)).map(|n| (n % 2, n / 2)) {

@@ -92,7 +92,7 @@ fn search(matrix: &Matrix, options: &Options) -> Solution {
         }
         let mut partition = Partition::best(matrix, levels, part, seed)?;
         partition.improve(part, if factor { options.threads.saturating_sub(1) } else { options.threads });
-        Some(from_blocks(matrix, levels, &partition.groups, &partition.blocks))
+        Some((0, from_blocks(matrix, levels, &partition.groups, &partition.blocks)))
     };
     let second = || factor.then(|| factored(matrix, levels, part, (seed, 1)));
     let drafts = if options.threads > 1 && factor {
@@ -104,9 +104,14 @@ fn search(matrix: &Matrix, options: &Options) -> Solution {
         [first(), second()]
     };
     let mut random = Random::new(seed, 0);
-    let mut found: Vec<Solution> =
-        drafts.into_iter().flatten().map(|draft| finish(matrix, draft, &mut random)).collect();
-    found.retain(|s| s.depth() <= levels);
+    let mut drafts: Vec<(i64, Draft)> = drafts.into_iter().flatten().collect();
+    if small && options.cost == Cost::Adders {
+        // Their adders are known before they are finished.
+        drafts.sort_by_key(|(cost, _)| *cost);
+        drafts.truncate(1);
+    }
+    let finished = drafts.into_iter().map(|(_, draft)| finish(matrix, draft, &mut random));
+    let mut found: Vec<Solution> = finished.filter(|s| s.depth() <= levels).collect();
     if found.is_empty() {
         found.push(finish(matrix, from_digits(matrix, levels), &mut random));
     }
@@ -124,7 +129,7 @@ fn spare(matrix: &Matrix) -> Option<[usize; 2]> {
 }
 
 /// The best of many attempts at a product of factors.
-fn factored(matrix: &Matrix, levels: u32, budget: u64, start: (u64, u64)) -> Draft {
+fn factored(matrix: &Matrix, levels: u32, budget: u64, start: (u64, u64)) -> (i64, Draft) {
     let (n, m) = (matrix.inputs().len(), matrix.outputs());
     let digits = |i: usize, j: usize| weight(matrix.weight(i, j));
     let row = (0..n).map(|i| (0..m).map(|j| digits(i, j)).sum::<u32>()).max();
@@ -137,23 +142,28 @@ fn factored(matrix: &Matrix, levels: u32, budget: u64, start: (u64, u64)) -> Dra
     }
 }
 
-fn attempts<T: Count>(matrix: &Matrix, levels: u32, budget: u64, (seed, start): (u64, u64)) -> Draft {
+fn attempts<T: Count>(matrix: &Matrix, levels: u32, budget: u64, (seed, start): (u64, u64)) -> (i64, Draft) {
     let mut random = Random::new(seed, start);
     let (n, m) = (matrix.inputs().len(), matrix.outputs());
     let weights: Vec<Vec<i64>> = (0..n).map(|i| (0..m).map(|j| matrix.weight(i, j)).collect()).collect();
     let mut factor = Factor::<T>::new(&weights, levels, spare(matrix).expect("the matrix is small"));
     factor.reduce(&mut random);
-    let (mut best, mut draft) = (factor.cost(), from_factor(matrix, &factor));
     let step = FACTOR_STEP + (n / FACTOR_STEP_INPUTS) as u64;
+    let mut best = factor.cost();
+    // The best so far, unless it is how things stand.
+    let mut draft = None;
     while factor.work * step < budget && !factor.parts.is_empty() {
         let uphill = i64::from(random.below(UPHILL) == 0);
         let limit = (factor.cost() + uphill).min(best + ABOVE);
+        if factor.cost() == best && limit > best && draft.is_none() {
+            draft = Some(from_factor(matrix, &factor));
+        }
         factor.retry(1 + random.below(BACK), limit, &mut random);
         if factor.cost() < best {
-            (best, draft) = (factor.cost(), from_factor(matrix, &factor));
+            (best, draft) = (factor.cost(), None);
         }
     }
-    draft
+    (best, draft.unwrap_or_else(|| from_factor(matrix, &factor)))
 }
 
 fn finish(matrix: &Matrix, mut draft: Draft, random: &mut Random) -> Solution {
