@@ -203,11 +203,27 @@ impl<T: Count> Factor<T> {
         }
     }
 
-    /// Takes parts as long as one saves more than it costs.
-    pub(crate) fn reduce(&mut self, random: &mut Random) {
-        while let Some(part) = self.choose(random) {
+    /// Takes parts as long as one saves more than it costs: of `look` that save most, the one that leaves most to others.
+    pub(crate) fn reduce(&mut self, look: usize, random: &mut Random) {
+        while let Some(mut part) = self.choose(random) {
+            let most = self.buckets.len();
+            for _ in 1..look {
+                let Some(other) = self.choose(random).filter(|_| self.buckets.len() == most) else { break };
+                if self.burden(&other) < self.burden(&part) {
+                    part = other;
+                }
+            }
             self.apply(part);
         }
+    }
+
+    /// How much others could have used of a part: long numbers, and lines of many.
+    fn burden(&self, part: &Part) -> u32 {
+        let bits = part.entries.iter().map(|(_, c)| 64 - c.unsigned_abs().leading_zeros()).sum::<u32>();
+        let s = &self.sides[part.side];
+        let filled =
+            |line: usize| s.filled[line * s.words..][..s.words].iter().map(|w| w.count_ones()).sum::<u32>();
+        4 * bits + filled(part.a) + filled(part.b)
     }
 
     fn choose(&mut self, random: &mut Random) -> Option<Part> {
@@ -360,7 +376,7 @@ impl<T: Count> Factor<T> {
             taken.push(self.undo(n));
         }
         let kept = self.parts.len();
-        self.reduce(random);
+        self.reduce(1, random);
         if self.cost() <= limit {
             return;
         }

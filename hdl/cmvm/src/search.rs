@@ -59,9 +59,11 @@ const ONCE: u64 = 1_000_000;
 const FACTOR_INPUTS: usize = 128;
 const FACTOR_OUTPUTS: usize = 256;
 /// Parts that an attempt takes back at most, one step uphill in so many attempts, and how far above the best.
-const BACK: usize = 12;
+const BACK: usize = 20;
 const UPHILL: usize = 4;
 const ABOVE: i64 = 3;
+/// Parts that are compared for each step of the first attempt.
+const FIRST: usize = 4;
 
 /// A graph for `matrix`, proved.
 ///
@@ -147,7 +149,7 @@ fn attempts<T: Count>(matrix: &Matrix, levels: u32, budget: u64, (seed, start): 
     let (n, m) = (matrix.inputs().len(), matrix.outputs());
     let weights: Vec<Vec<i64>> = (0..n).map(|i| (0..m).map(|j| matrix.weight(i, j)).collect()).collect();
     let mut factor = Factor::<T>::new(&weights, levels, spare(matrix).expect("the matrix is small"));
-    factor.reduce(&mut random);
+    factor.reduce(FIRST, &mut random);
     let step = FACTOR_STEP + (n / FACTOR_STEP_INPUTS) as u64;
     let mut best = factor.cost();
     // The best so far, unless it is how things stand.
