@@ -56,6 +56,8 @@ const FACTOR_DIGITS: u32 = 6000;
 const FACTOR_ONCE: u32 = 40_000;
 /// Effort that one attempt at so many digits is worth.
 const ONCE: u64 = 1_000_000;
+/// Effort at which small matrices are tried in blocks.
+const BLOCKS: u64 = 200_000;
 const FACTOR_INPUTS: usize = 128;
 const FACTOR_OUTPUTS: usize = 256;
 /// Parts that an attempt takes back at most, one step uphill in so many attempts, and how far above the best.
@@ -85,11 +87,13 @@ fn search(matrix: &Matrix, options: &Options) -> Solution {
     // Factors have fewer bits than blocks, but of a large matrix more adders.
     let once = fits && digits <= FACTOR_ONCE && options.cost == Cost::Bits && options.effort >= ONCE;
     let factor = small || once;
+    // With some effort blocks may have fewer adders.
+    let blocks = options.cost == Cost::Adders && options.effort >= BLOCKS;
     let seed = options.seed;
-    // Small matrices as factors, twice; large ones in blocks, and where bits count also as a factor.
+    // Small matrices as factors, twice, or once and once in blocks; large ones in blocks, and where bits count also as a factor.
     let part = if factor { budget / 2 } else { budget };
     let first = || {
-        if small {
+        if small && !blocks {
             return Some(factored(matrix, levels, part, (seed, 2)));
         }
         let mut partition = Partition::best(matrix, levels, part, seed)?;
@@ -107,7 +111,7 @@ fn search(matrix: &Matrix, options: &Options) -> Solution {
     };
     let mut random = Random::new(seed, 0);
     let mut drafts: Vec<(i64, Draft)> = drafts.into_iter().flatten().collect();
-    if small && options.cost == Cost::Adders {
+    if small && !blocks && options.cost == Cost::Adders {
         // Their adders are known before they are finished.
         drafts.sort_by_key(|(cost, _)| *cost);
         drafts.truncate(1);
