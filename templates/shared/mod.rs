@@ -11,6 +11,7 @@ pub(crate) mod membrane;
 pub(crate) mod narrow;
 pub(crate) mod neuron;
 pub(crate) mod per_element;
+pub(crate) mod slide;
 pub(crate) mod spikes;
 pub(crate) mod window;
 
