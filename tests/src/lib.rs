@@ -61,6 +61,7 @@ pub fn alone(name: &str, layer: &str, instance: Arc<dyn Instance>) -> Network {
     let mut network = Network {
         name: name.into(),
         source: None,
+        bus: None,
         inputs: ports.inputs.iter().map(input).collect(),
         nodes: vec![Node {
             name: layer.into(),

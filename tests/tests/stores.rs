@@ -57,7 +57,7 @@ fn network(seed: u64) -> Network {
 fn options(bus: Bus, separate: bool) -> Options {
     // Several stages; on two wires slow enough for ten cycles a quarter of their clock.
     let clock_mhz = Some(if bus == Bus::I2c { 40 } else { 250 });
-    Options { clock_mhz, most_stages: None, separate, bus, effort: Some(20_000) }
+    Options { clock_mhz, most_stages: None, separate, bus: Some(bus), effort: Some(20_000) }
 }
 
 struct Bound {

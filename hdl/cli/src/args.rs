@@ -110,9 +110,9 @@ pub(crate) struct BuildArgs {
     /// that equal efforts give equal designs [default: a second of two cores].
     #[arg(long, value_name = "N")]
     pub(crate) effort: Option<u64>,
-    /// What reaches weights that are written at run time, where there are any.
-    #[arg(long, value_enum, default_value_t = BusArg::AxiLite)]
-    pub(crate) bus: BusArg,
+    /// What reaches weights that are written at run time, where there are any [default: the network's, else axi-lite].
+    #[arg(long, value_enum)]
+    pub(crate) bus: Option<BusArg>,
     /// Most pipeline stages of an unrolled module, even where the clock would need more.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) stages: Option<u32>,
@@ -231,16 +231,6 @@ pub(crate) enum BusArg {
     AxiLite,
     /// Two wires: an I2C slave.
     I2c,
-}
-
-impl BusArg {
-    /// As the manifest says it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::AxiLite => "axi-lite",
-            Self::I2c => "i2c",
-        }
-    }
 }
 
 impl From<BusArg> for Bus {

@@ -58,6 +58,24 @@ pub enum Bus {
     I2c,
 }
 
+impl Bus {
+    /// All of them, each with the name that files and the command line use.
+    pub const NAMES: [(&str, Self); 2] = [("axi-lite", Self::AxiLite), ("i2c", Self::I2c)];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AxiLite => Self::NAMES[0].0,
+            Self::I2c => Self::NAMES[1].0,
+        }
+    }
+
+    /// The bus of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(n, _)| *n == name).map(|(_, bus)| *bus)
+    }
+}
+
 /// One end of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Endpoint {

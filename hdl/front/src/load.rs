@@ -58,6 +58,7 @@ fn build(
         })?;
     }
     let mut network = builder.finish()?;
+    network.bus = document.bus;
     let mut digests = arrays.digests;
     for (key, value) in set {
         digests.add(&format!("--set {key}"), value.as_bytes());

@@ -88,7 +88,7 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
         most_stages: args.stages,
         separate: args.no_fuse,
         effort: args.effort,
-        bus: args.bus.into(),
+        bus: args.bus.map(Into::into),
     };
     let plan = folding.plan(board.as_ref(), target, &options)?;
     let mut set = args.set.clone();
@@ -316,7 +316,7 @@ fn manifest(
         "clock_mhz": design.clock_mhz,
         "most_stages": args.stages,
         "effort": args.effort,
-        "bus": args.bus.name(),
+        "bus": design.bus.name(),
         "fused": !args.no_fuse,
         "seed": args.seed,
         "samples": {"file": input.file, "sha256": sha, "count": input.samples.count, "steps": input.samples.steps},

@@ -43,6 +43,7 @@ pub(super) fn pool(part: &mut Part, axes: usize, lanes: usize) {
     if part.block == blocks::AVERAGE && axes == 2 && apart {
         part.block = blocks::SUM2D;
         part.fields.remove("divide");
+        part.fields.insert("input_lanes".into(), json!(lanes));
     } else if [blocks::MAX, blocks::AVERAGE].contains(&part.block)
         && kernel.iter().product::<u64>() <= TAPS as u64
     {
