@@ -21,12 +21,13 @@ use nervure_core::{Area, Rate, Tensor, TensorType, vectorised};
 use rand::RngExt;
 
 /// Templates that the back end renders itself, by name.
-pub(crate) const TEMPLATES: [(&str, &str); 10] = [
+pub(crate) const TEMPLATES: [(&str, &str); 11] = [
     ("module.v", include_str!("module.v.tera")),
     ("kernel.v", include_str!("kernel.v.tera")),
     ("elementwise.v", include_str!("elementwise.v.tera")),
     ("top.v", include_str!("top.v.tera")),
     ("bank.v", include_str!("bank.v.tera")),
+    ("pair.v", include_str!("pair.v.tera")),
     ("store.v", include_str!("store.v.tera")),
     ("bus.v", include_str!("bus.v.tera")),
     ("tmr.v", include_str!("tmr.v.tera")),
