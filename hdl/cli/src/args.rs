@@ -122,9 +122,10 @@ pub(crate) struct BuildArgs {
     /// Seed of initial values, stalls and the moment of the reset.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=0xffff_ffff))]
     pub(crate) seed: u64,
-    /// Guard against upsets: tmr holds every register three times, with a vote that mends a flip within a cycle.
-    #[arg(long, value_enum, value_name = "HOW", conflicts_with = "fit")]
-    pub(crate) harden: Option<Harden>,
+    /// Guard against upsets: tmr holds every register three times, with a vote that mends a flip within a cycle; ecc codes the
+    /// words of constant memories, so that a flip is corrected and two are seen; `tmr,ecc` does both.
+    #[arg(long, value_enum, value_name = "HOW", value_delimiter = ',', conflicts_with = "fit")]
+    pub(crate) harden: Vec<Harden>,
     /// Leave the Yosys run out.
     #[arg(long)]
     pub(crate) no_synth: bool,
@@ -135,6 +136,8 @@ pub(crate) struct BuildArgs {
 pub(crate) enum Harden {
     /// Every register in three copies with a majority vote.
     Tmr,
+    /// Constant memories of code words.
+    Ecc,
 }
 
 /// `nervure run`.
