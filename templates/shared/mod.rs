@@ -21,7 +21,7 @@ use nervure_core::{Area, Rate, Tensor, TensorType, vectorised};
 use rand::RngExt;
 
 /// Templates that the back end renders itself, by name.
-pub(crate) const TEMPLATES: [(&str, &str); 12] = [
+pub(crate) const TEMPLATES: [(&str, &str); 13] = [
     ("module.v", include_str!("module.v.tera")),
     ("kernel.v", include_str!("kernel.v.tera")),
     ("elementwise.v", include_str!("elementwise.v.tera")),
@@ -32,6 +32,7 @@ pub(crate) const TEMPLATES: [(&str, &str); 12] = [
     ("bus.v", include_str!("bus.v.tera")),
     ("tmr.v", include_str!("tmr.v.tera")),
     ("ecc.v", include_str!("ecc.v.tera")),
+    ("ecc_put.v", include_str!("ecc_put.v.tera")),
     ("flop.v", include_str!("flop.v.tera")),
     ("i2c.v", include_str!("i2c.v.tera")),
 ];

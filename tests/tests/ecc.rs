@@ -1,10 +1,11 @@
-//! Constant memories of code words: the same design, still block RAM, no single flip shows, and two in a word never go unsaid.
+//! Memories of code words, constant or written at run time: the same design, still block RAM, no single flip shows, and two in a word never go unsaid.
 //!
 //! `NERVURE_ONLY=group/name` visits one block.
 
 use nervure_back::{Guard, Options};
 use nervure_core::{Network, QType, Samples, TensorType};
 use nervure_front::NetworkBuilder;
+use nervure_sim::cosim::{reload, samples_to_reload};
 use nervure_sim::faults::{Effect, FaultOptions, Faults, inject};
 use nervure_sim::{Subject, synth::synth};
 use nervure_tests::{
@@ -14,8 +15,13 @@ use rand::RngExt;
 use serde_json::json;
 
 /// A folded layer whose weight memory has `outputs * inputs / (pe * simd)` words of `pe * simd * bits` bits.
-fn folded([outputs, inputs, pe, simd]: [usize; 4], bits: u8) -> Network {
-    let (rng, format) = (&mut rng(u64::from(bits)), QType::signed(bits));
+fn folded(fold: [usize; 4], bits: u8) -> Network {
+    layer(fold, bits, u64::from(bits), false)
+}
+
+/// The same with weights drawn from `seed`, on the register bus or not.
+fn layer([outputs, inputs, pe, simd]: [usize; 4], bits: u8, seed: u64, run_time: bool) -> Network {
+    let (rng, format) = (&mut rng(seed), QType::signed(bits));
     let weights: Vec<Vec<i64>> = (0..outputs)
         .map(|_| (0..inputs).map(|_| rng.random_range(format.min()..=format.max())).collect())
         .collect();
@@ -25,6 +31,11 @@ fn folded([outputs, inputs, pe, simd]: [usize; 4], bits: u8) -> Network {
         .and_then(|b| {
             let more =
                 json!({"weights": weights, "weight_format": format, "bias": bias, "pe": pe, "simd": simd});
+            let mut more = more;
+            if run_time {
+                more["run_time_weights"] = json!(true);
+                more["bias_format"] = json!("s9");
+            }
             b.layer("sum", "engine/folded", more)
         })
         .and_then(NetworkBuilder::finish)
@@ -39,16 +50,19 @@ fn upset(built: &Built, network: &Network, samples: &Samples, count: u64, twice:
     found.expect("this is no dry run")
 }
 
-/// Every block that has a memory of constants, with and without copies of its registers: bits, cycles, lint.
+/// Every block that has a memory of weights, with and without copies of its registers: bits, cycles, lint. Of each the first
+/// example and those with weights on the register bus.
 #[test]
 fn a_coded_block_is_the_same_block() {
     let all: Vec<_> = library::blocks()
         .into_iter()
-        .flat_map(|b| b.examples().into_iter().take(2).map(move |instance| (b.name(), instance)))
-        .filter(|(_, instance)| {
+        .flat_map(|b| b.examples().into_iter().enumerate().map(move |(n, instance)| (b.name(), n, instance)))
+        .filter(|(_, n, instance)| {
             let body = instance.body();
-            matches!(&body, nervure_core::Body::Template(t) if t.memories.iter().any(|m| m.run_time.is_none()))
+            let nervure_core::Body::Template(t) = &body else { return false };
+            *n == 0 && !t.memories.is_empty() || t.memories.iter().any(|m| m.run_time.is_some())
         })
+        .map(|(name, _, instance)| (name, instance))
         .collect();
     let visit = |(name, instance): &(&'static str, std::sync::Arc<dyn nervure_core::Instance>)| {
         let mut wrong = Vec::new();
@@ -147,5 +161,32 @@ fn block_ram_is_inferred() {
         let coded = bram(&built);
         eprintln!("{guard:?}: {coded} block RAMs, {plain} without");
         assert!(coded >= plain, "{guard:?}: {coded} block RAMs, {plain} without");
+    }
+}
+
+/// What the bus writes is encoded on the way, and what it reads decoded; a memory of one copy and one of two halves.
+#[test]
+fn words_that_are_written_are_coded() {
+    let pair = |seed| layer([6, 8, 3, 4], 5, seed, true);
+    for guard in [Guard::ECC, Guard::BOTH] {
+        let (one, two) = (pair(1), pair(2));
+        let (built, done) =
+            Built::hardened(&one, target(), &Options::default(), guard).expect("it can be hardened");
+        assert_eq!(done.coded_memories, ["coded_sum_bias.mem", "coded_sum_weight.mem"]);
+        assert_eq!(built.lint(), Vec::<String>::new());
+        let other = Built::new(&two, target(), &Options::default()).expect("it builds");
+        let samples = noise(&one, samples_to_reload(&built.design), 1, &mut rng(3));
+        let traces = [&one, &two].map(|n| golden(n, &samples).expect("it runs"));
+        let subject = Subject { design: &built.design, network: &one, rtl: &built.rtl() };
+        let report = reload(&bench(), &subject, &other.design, &samples, [&traces[0], &traces[1]], 9);
+        let report = report.expect("it is simulated").expect("this is no dry run");
+        assert!(report.passed(), "{guard:?}: {:?} {:?}", report.failures, report.first);
+        let few = samples.take(30);
+        let flips = upset(&built, &one, &few, 800, false);
+        let shown =
+            flips.flips.iter().filter(|f| f.effect != Effect::Masked && (f.coded || guard == Guard::BOTH));
+        assert_eq!(shown.count(), 0, "{guard:?}");
+        let two = upset(&built, &one, &few, 300, true);
+        assert_eq!(two.count(Effect::Silent) + two.count(Effect::Hung), 0, "{guard:?}");
     }
 }

@@ -123,7 +123,7 @@ pub(crate) struct BuildArgs {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=0xffff_ffff))]
     pub(crate) seed: u64,
     /// Guard against upsets: tmr holds every register three times, with a vote that mends a flip within a cycle; ecc codes the
-    /// words of constant memories, so that a flip is corrected and two are seen; `tmr,ecc` does both.
+    /// words of memories of weights, so that a flip is corrected and two are seen; `tmr,ecc` does both.
     #[arg(long, value_enum, value_name = "HOW", value_delimiter = ',', conflicts_with = "fit")]
     pub(crate) harden: Vec<Harden>,
     /// Leave the Yosys run out.
@@ -136,7 +136,7 @@ pub(crate) struct BuildArgs {
 pub(crate) enum Harden {
     /// Every register in three copies with a majority vote.
     Tmr,
-    /// Constant memories of code words.
+    /// Memories of weights in code words.
     Ecc,
 }
 

@@ -50,15 +50,16 @@ pub(super) fn codes(width: usize) -> Vec<Code> {
     (0..n).map(|at| Code { data: width / n + usize::from(at < width % n) }).collect()
 }
 
-/// Words in hexadecimal, each encoded.
-pub(super) fn encoded(words: &str, width: usize) -> String {
+/// Words in hexadecimal, each encoded in pieces, lowest first.
+pub(super) fn encoded(words: &str, pieces: &[Code]) -> String {
+    let width = pieces.iter().map(|c| c.data).sum();
     let line = |word: &str| {
         let digits = word.chars().rev().filter_map(|c| c.to_digit(16));
         let mut bits: Vec<bool> = digits.flat_map(|d| (0..4).map(move |b| d >> b & 1 == 1)).collect();
         bits.resize(width, false);
         let mut stored = Vec::new();
         let mut at = 0;
-        for code in codes(width) {
+        for code in pieces {
             stored.extend(code.encode(&bits[at..at + code.data]));
             at += code.data;
         }
@@ -94,6 +95,6 @@ mod tests {
         let bits = |data| Code { data }.bits();
         assert_eq!([1, 4, 8, 11, 16, 26, 32, 57, 64].map(bits), [4, 8, 13, 16, 22, 32, 39, 64, 72]);
         assert_eq!(codes(130).iter().map(|c| c.data).collect::<Vec<_>>(), [44, 43, 43]);
-        assert_eq!(encoded("0\nf\n", 4), "00\nff\n");
+        assert_eq!(encoded("0\nf\n", &codes(4)), "00\nff\n");
     }
 }

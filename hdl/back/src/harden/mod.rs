@@ -1,5 +1,5 @@
-//! Hardening against upsets, as passes over rendered Verilog: every flip-flop of a design becomes three and a vote, and constant
-//! memories hold code words.
+//! Hardening against upsets, as passes over rendered Verilog: every flip-flop of a design becomes three and a vote, and memories
+//! of weights hold code words.
 //!
 //! A clocked block becomes the logic of the next values, and each register an instance of one module that holds it three
 //! times. What is held goes through the vote and back, so that a flip is gone a cycle later, whether the register loads or
@@ -43,14 +43,14 @@ pub struct Hardened {
 pub struct Guard {
     /// Every register, held three times.
     pub registers: bool,
-    /// Constant memories, by a code.
+    /// Memories of weights, by a code.
     pub memories: bool,
 }
 
 impl Guard {
     /// Every register, held three times.
     pub const TMR: Self = Self { registers: true, memories: false };
-    /// Constant memories, by a code.
+    /// Memories of weights, by a code.
     pub const ECC: Self = Self { registers: false, memories: true };
     /// Both.
     pub const BOTH: Self = Self { registers: true, memories: true };
@@ -124,7 +124,7 @@ fn refused(module: &str, why: &str) -> Diagnostic {
     )
 }
 
-/// The files with constant memories coded, and decoders for them.
+/// The files with memories of weights coded, and decoders and encoders for them.
 fn coded(
     design: &Design,
     registry: &Registry,
@@ -132,45 +132,64 @@ fn coded(
     cell: &str,
     done: &mut Hardened,
 ) -> Result<Vec<File>, Diagnostic> {
-    // Of the memories that templates name, those that no bus writes.
     let mut widths = BTreeMap::new();
     for module in &design.modules {
         if let Body::Template(t) = &module.body {
-            for m in t.memories.iter().filter(|m| m.run_time.is_none()) {
-                widths.insert(format!("{}_{}.mem", module.name, m.name), m.width);
-            }
+            widths.extend(t.memories.iter().map(|m| (format!("{}_{}.mem", module.name, m.name), m.width)));
         }
     }
-    let (mut out, mut codes) = (Vec::with_capacity(files.len()), BTreeSet::new());
-    let (mut modules, mut encode) = (BTreeSet::new(), BTreeMap::new());
+    let mut read = Vec::with_capacity(files.len());
     for file in files {
-        let Some(module) = verilog(&file).map(ToOwned::to_owned) else {
-            out.push(file);
-            continue;
+        let found = match verilog(&file) {
+            Some(module) => Some(read::read(&file.text).map_err(|why| refused(module, &why))?),
+            None => None,
         };
-        let found = read::read(&file.text).map_err(|why| refused(&module, &why))?;
-        let done_here = ecc::protect(&file.text, &found, cell, &|name| widths.get(name).copied());
-        for (memory, name, width) in done_here.memories {
+        read.push((file, found));
+    }
+    let (mut codes, mut puts) = (BTreeSet::new(), BTreeSet::new());
+    let (mut flags, mut encode) = (BTreeMap::new(), BTreeMap::new());
+    for (file, found) in &mut read {
+        let (Some(found), Some(module)) = (found, verilog(file).map(ToOwned::to_owned)) else { continue };
+        let here = ecc::protect(&file.text, found, cell, &|name| widths.get(name).copied());
+        for (memory, name, pieces) in here.memories {
             done.coded_memories.push(format!("{module}.{memory}"));
-            encode.insert(format!("rtl/{name}"), width);
-            modules.insert(module.clone());
+            codes.extend(&pieces);
+            puts.extend(pieces.iter().filter(|_| here.written));
+            encode.insert(format!("rtl/{name}"), pieces);
+            flags.insert(module.clone(), here.flags.clone());
         }
-        codes.extend(done_here.codes);
-        out.push(File { text: done_here.text, ..file });
+        file.text = here.text;
     }
-    for file in &mut out {
-        if let Some(width) = encode.get(&file.path) {
-            file.text = code::encoded(&file.text, *width);
+    // The modules around them, up to the design.
+    let mut told: BTreeSet<String> = flags.keys().cloned().collect();
+    loop {
+        let more = read.iter().filter_map(|(file, found)| {
+            let within = found.as_ref()?.instances.values().any(|m| told.contains(m));
+            verilog(file).filter(|module| within && !told.contains(*module)).map(ToOwned::to_owned)
+        });
+        let more: Vec<String> = more.collect();
+        if more.is_empty() {
+            break;
         }
-        if file.path == format!("rtl/{}.v", design.name) && !modules.is_empty() {
-            let found = read::read(&file.text).map_err(|why| refused(&design.name, &why))?;
-            file.text = ecc::gather(&file.text, &found, &modules);
-        }
+        told.extend(more);
     }
-    out.extend(codes.into_iter().map(|code| File {
-        path: format!("rtl/{}.v", ecc::decoder(cell, code)),
-        text: print(registry, "ecc.v", None, &ecc::context(cell, code, &origin(design))),
-    }));
+    let mut out = Vec::with_capacity(read.len());
+    for (mut file, found) in read {
+        if let Some(pieces) = encode.get(&file.path) {
+            file.text = code::encoded(&file.text, pieces);
+        }
+        if let (Some(found), Some(module)) = (found, verilog(&file).filter(|m| told.contains(*m))) {
+            let own = flags.remove(module).unwrap_or_default();
+            file.text = ecc::gather(&file.text, &found, own, &told);
+        }
+        out.push(file);
+    }
+    let module = |name: String, template: &str, code| File {
+        path: format!("rtl/{name}.v"),
+        text: print(registry, template, None, &ecc::context(cell, code, &origin(design))),
+    };
+    out.extend(codes.into_iter().map(|code| module(ecc::decoder(cell, code), "ecc.v", code)));
+    out.extend(puts.into_iter().map(|code| module(ecc::encoder(cell, code), "ecc_put.v", code)));
     out.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(out)
 }
