@@ -181,17 +181,27 @@ fn flag_ports(text: &mut String, flags: &[String]) {
     *text = text.replacen("endmodule", &assigns, 1);
 }
 
-/// A module with its own `flags` and those of the `coded` modules in it as outputs.
-pub(super) fn gather(text: &str, found: &Found, mut flags: Vec<String>, coded: &BTreeSet<String>) -> String {
+/// A module with its own `flags` and those of the `coded` modules in it as outputs; `bare` ones had no reset, and get one.
+pub(super) fn gather(
+    text: &str,
+    found: &Found,
+    mut flags: Vec<String>,
+    coded: &BTreeSet<String>,
+    bare: &BTreeSet<String>,
+) -> String {
     let mut out = text.to_owned();
     for (instance, module) in found.instances.iter().filter(|(_, m)| coded.contains(*m)) {
         let flag = fresh(&format!("ecc_{instance}"), found);
         let head = format!("{module} {instance} (");
+        let reset = if bare.contains(module) { "\n    .rst_n(rst_n)," } else { "" };
         let new = format!(
-            "wire {flag}_corrected;\n  wire {flag}_failed;\n  {head}\n    .ecc_corrected({flag}_corrected),\n    .ecc_failed({flag}_failed),"
+            "wire {flag}_corrected;\n  wire {flag}_failed;\n  {head}{reset}\n    .ecc_corrected({flag}_corrected),\n    .ecc_failed({flag}_failed),"
         );
         out = out.replacen(&head, &new, 1);
         flags.push(flag);
+    }
+    if !found.names.contains("rst_n") {
+        out = out.replacen("\n);", ",\n  input  wire rst_n\n);", 1);
     }
     flag_ports(&mut out, &flags);
     out

@@ -173,6 +173,9 @@ fn coded(
         }
         told.extend(more);
     }
+    let without = read.iter().filter(|(_, f)| f.as_ref().is_some_and(|f| !f.names.contains("rst_n")));
+    let bare: BTreeSet<String> =
+        without.filter_map(|(file, _)| verilog(file).map(ToOwned::to_owned)).collect();
     let mut out = Vec::with_capacity(read.len());
     for (mut file, found) in read {
         if let Some(pieces) = encode.get(&file.path) {
@@ -180,7 +183,7 @@ fn coded(
         }
         if let (Some(found), Some(module)) = (found, verilog(&file).filter(|m| told.contains(*m))) {
             let own = flags.remove(module).unwrap_or_default();
-            file.text = ecc::gather(&file.text, &found, own, &told);
+            file.text = ecc::gather(&file.text, &found, own, &told, &bare);
         }
         out.push(file);
     }
