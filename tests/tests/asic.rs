@@ -6,7 +6,7 @@ use nervure_back::{Guard, Options};
 use nervure_sim::Subject;
 use nervure_sim::asic::{Asic, AsicOptions, asic};
 use nervure_tests::arrays::outside;
-use nervure_tests::{Built, bench, golden, registry};
+use nervure_tests::{Built, bench, golden, noise, registry, rng};
 
 /// Each library as its files, with its NAND gate: name, and area as its README says.
 fn libraries(test: &str) -> Vec<(Vec<PathBuf>, &'static str, f64)> {
@@ -74,5 +74,79 @@ fn a_design_is_mapped_to_every_library() {
     }
     for kge in &sizes {
         assert!((kge / sizes[0] - 1.0).abs() < 0.25, "kGE of one design over libraries: {sizes:?}");
+    }
+}
+
+/// The network of a text.
+fn written(text: &str) -> nervure_core::Network {
+    let folder = tempfile::tempdir().expect("a folder for temporary files");
+    std::fs::write(folder.path().join("network.yaml"), text).expect("a file is written");
+    nervure_front::load(folder.path(), registry(), &[]).expect("it loads")
+}
+
+/// Slack of a design at 40 MHz.
+fn slack(
+    built: &Built,
+    network: &nervure_core::Network,
+    target: &nervure_core::Target,
+    liberty: &[PathBuf],
+) -> f64 {
+    let subject = Subject { design: &built.design, network, rtl: &built.rtl() };
+    let options = AsicOptions { liberty, clock_mhz: 40, samples: None };
+    let found = asic(&bench(), &subject, target, &options).unwrap_or_else(|e| panic!("{e:#}"));
+    found.and_then(|a| a.timing).expect("OpenSTA is installed").worst_slack_ns
+}
+
+#[test]
+fn a_net_with_many_loads_is_buffered() {
+    // 1536 registers move with one enable.
+    let text = "nervure: 1\nname: wide\ninputs:\n  - {name: x, shape: [256], format: s8.4, rate: frame, lanes: 256}\n\
+                layers:\n  - {name: relu, block: act/relu}\n  - {name: few, block: act/quant, bits: 6, frac: 4, \
+                signed: 0, rounding: half_even, overflow: saturate}\n";
+    let network = written(text);
+    let target = registry().target("asic").expect("a target");
+    let built = Built::new(&network, target, &Options::default()).expect("it builds");
+    let mut bare = target.clone();
+    bare.synth = target.synth.replace("-constr CONSTRAINTS ", "");
+    assert_ne!(bare.synth, target.synth);
+    for (n, (liberty, ..)) in libraries("a_net_with_many_loads_is_buffered").iter().enumerate() {
+        let with = slack(&built, &network, target, liberty);
+        assert!(with >= 0.0, "{with} ns with {liberty:?}");
+        // Of one library, as each takes Yosys a while: the design is one that needs it.
+        if n == 0 {
+            let without = slack(&built, &network, &bare, liberty);
+            assert!(without < 0.0, "{without} ns without buffers");
+        }
+    }
+}
+
+#[test]
+fn many_multipliers_that_are_mapped_once_are_right() {
+    let row =
+        |n: usize| (0..16).map(move |k| (7 * n + 5 * k) % 16).map(|w: usize| (w as i64 - 8).to_string());
+    let rows: Vec<String> = (0..16).map(|n| format!("[{}]", row(n).collect::<Vec<_>>().join(", "))).collect();
+    let text = format!(
+        "nervure: 1\nname: many\ninputs:\n  - {{name: x, shape: [16], format: u4.2, rate: frame, lanes: 16}}\n\
+         layers:\n  - {{name: sums, block: dense/unrolled, weights: [{}], weight_format: s4.2, run_time_weights: true}}\n",
+        rows.join(", ")
+    );
+    let network = written(&text);
+    let target = registry().target("asic").expect("a target");
+    let built = Built::new(&network, target, &Options::default()).expect("it builds");
+    let samples = noise(&network, 20, 1, &mut rng(1));
+    let trace = golden(&network, &samples).expect("it runs");
+    let subject = Subject { design: &built.design, network: &network, rtl: &built.rtl() };
+    // Of one library, as it takes Yosys a while.
+    for (liberty, ..) in libraries("many_multipliers_that_are_mapped_once_are_right").iter().take(1) {
+        let options = AsicOptions { liberty, clock_mhz: 40, samples: Some((&samples, &trace)) };
+        let found = asic(&bench(), &subject, target, &options).unwrap_or_else(|e| panic!("{e:#}"));
+        let found = found.expect("this is no dry run");
+        // Seven or eight inputs of each multiplier have a buffer: the way is taken.
+        let buffers =
+            found.by_cell.iter().filter(|(name, _)| name.contains("_buf_")).map(|(_, n)| n).sum::<u64>();
+        assert!(buffers >= 256 * 8, "{buffers} buffers");
+        assert!(found.timing.expect("OpenSTA is installed").worst_slack_ns >= 0.0);
+        // Every answer was compared with the golden model's.
+        assert_eq!(found.activity.expect("samples were given").samples, 20);
     }
 }

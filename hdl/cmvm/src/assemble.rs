@@ -4,6 +4,7 @@ use crate::block::{self, Block};
 use crate::digits::terms;
 use crate::draft::{Draft, Sum};
 use crate::factor::{COLUMNS, Factor, ROWS};
+use crate::gains::Count;
 use crate::{Matrix, Term};
 
 /// The canonical digits of `matrix` alone.
@@ -37,7 +38,7 @@ pub(crate) fn from_blocks(matrix: &Matrix, levels: u32, groups: &[Vec<usize>], b
 }
 
 /// A product of factors: row parts are nodes, column parts are sums that others add.
-pub(crate) fn from_factor(matrix: &Matrix, factor: &Factor) -> Draft {
+pub(crate) fn from_factor<T: Count>(matrix: &Matrix, factor: &Factor<T>) -> Draft {
     let mut draft = Draft::new(matrix.inputs(), 0, 0);
     let input = |i: usize| Term { node: i as u32, shift: 0, negative: false };
     let mut rows: Vec<Term> = (0..factor.lines(ROWS)).map(input).collect();

@@ -14,7 +14,7 @@
 //! integers in place of digits, and rows and columns together, is ours.
 
 use crate::digits::weight;
-use crate::gains::{GainTable, Gains, RELATIONS, Relation};
+use crate::gains::{Count, DISTANCES, GainTable, Gains, Relation, above, change, most};
 use crate::random::Random;
 
 /// Rows or columns: an index into pairs of fields.
@@ -39,7 +39,7 @@ pub(crate) struct Part {
 
 /// Lines of one side.
 #[derive(Debug)]
-struct Side {
+struct Side<T> {
     /// Lines that can be, and words of a bit set of positions.
     capacity: usize,
     words: usize,
@@ -48,16 +48,16 @@ struct Side {
     /// Positions with entries other than zero.
     filled: Vec<u64>,
     /// Digits that parts save, for each pair of lines.
-    gains: Vec<Gains>,
+    gains: Vec<Gains<T>>,
     /// The bucket in which the pair is.
-    top: Vec<i16>,
+    top: Vec<T>,
     used: Vec<bool>,
 }
 
 /// The product in the making.
 #[derive(Debug)]
-pub(crate) struct Factor {
-    sides: [Side; 2],
+pub(crate) struct Factor<T> {
+    sides: [Side<T>; 2],
     /// Depth of each row's input.
     depth: Vec<u32>,
     /// Levels that each column may have, and what its terms take of `2^levels`.
@@ -75,7 +75,7 @@ const fn pair(a: usize, b: usize) -> usize {
     if a < b { b * (b - 1) / 2 + a } else { a * (a - 1) / 2 + b }
 }
 
-impl Factor {
+impl<T: Count> Factor<T> {
     /// The matrix as it stands; `weights[i][j]` is the weight of input `i` in output `j`.
     pub(crate) fn new(weights: &[Vec<i64>], levels: u32, spare: [usize; 2]) -> Self {
         let (rows, columns) = (weights.len(), weights.first().map_or(0, Vec::len));
@@ -88,8 +88,8 @@ impl Factor {
                 words,
                 entries: vec![0; lines * positions],
                 filled: vec![0; lines * words],
-                gains: vec![[0; RELATIONS]; lines * (lines - 1) / 2],
-                top: vec![0; lines * (lines - 1) / 2],
+                gains: vec![[[T::default(); DISTANCES]; 2]; lines * (lines - 1) / 2],
+                top: vec![T::default(); lines * (lines - 1) / 2],
                 used: (0..lines).map(|l| l < used).collect(),
             }
         };
@@ -165,9 +165,11 @@ impl Factor {
 
     /// Brings the gains of `line` with all others up to date after its entry at `position` changed.
     fn regain(&mut self, side: usize, line: usize, position: usize, old: i64, new: i64) {
-        let words = self.sides[1 - side].words;
-        for w in 0..words {
-            let mut rest = self.sides[1 - side].filled[position * words + w];
+        let [rows, columns] = &mut self.sides;
+        let (own, cross) = if side == ROWS { (rows, &*columns) } else { (columns, &*rows) };
+        let values = &cross.entries[position * cross.capacity..][..cross.capacity];
+        for w in 0..cross.words {
+            let mut rest = cross.filled[position * cross.words + w];
             while rest != 0 {
                 let other = w * 64 + rest.trailing_zeros() as usize;
                 rest &= rest - 1;
@@ -175,23 +177,22 @@ impl Factor {
                     continue;
                 }
                 self.work += 1;
-                let s = &mut self.sides[side];
-                let theirs = s.entries[other * s.capacity + position];
+                let theirs = values[other];
                 let at = pair(line, other);
-                let gains = &mut s.gains[at];
                 let ordered = |mine: i64| if line < other { (mine, theirs) } else { (theirs, mine) };
+                let gains = &mut own.gains[at];
                 if old != 0 {
                     let (a, b) = ordered(old);
-                    gains.iter_mut().zip(self.table.of(a, b)).for_each(|(g, by)| *g -= by);
+                    change(gains, self.table.of(a, b), T::less);
                 }
                 if new != 0 {
                     let (a, b) = ordered(new);
-                    gains.iter_mut().zip(self.table.of(a, b)).for_each(|(g, by)| *g += by);
-                    let most = gains.iter().fold(0, |m, g| m.max(*g));
-                    if most >= 2 && most > s.top[at] {
-                        s.top[at] = most;
+                    change(gains, self.table.of(a, b), T::more);
+                    if above(gains, own.top[at].max(T::of(1))) {
+                        let most = most(gains);
+                        own.top[at] = most;
                         let (a, b) = (line.min(other), line.max(other));
-                        let most = most as usize;
+                        let most = usize::from(most.into());
                         if self.buckets.len() <= most {
                             self.buckets.resize(most + 1, Vec::new());
                         }
@@ -202,11 +203,27 @@ impl Factor {
         }
     }
 
-    /// Takes parts as long as one saves more than it costs.
-    pub(crate) fn reduce(&mut self, random: &mut Random) {
-        while let Some(part) = self.choose(random) {
+    /// Takes parts as long as one saves more than it costs: of `look` that save most, the one that leaves most to others.
+    pub(crate) fn reduce(&mut self, look: usize, random: &mut Random) {
+        while let Some(mut part) = self.choose(random) {
+            let most = self.buckets.len();
+            for _ in 1..look {
+                let Some(other) = self.choose(random).filter(|_| self.buckets.len() == most) else { break };
+                if self.burden(&other) < self.burden(&part) {
+                    part = other;
+                }
+            }
             self.apply(part);
         }
+    }
+
+    /// How much others could have used of a part: long numbers, and lines of many.
+    fn burden(&self, part: &Part) -> u32 {
+        let bits = part.entries.iter().map(|(_, c)| 64 - c.unsigned_abs().leading_zeros()).sum::<u32>();
+        let s = &self.sides[part.side];
+        let filled =
+            |line: usize| s.filled[line * s.words..][..s.words].iter().map(|w| w.count_ones()).sum::<u32>();
+        4 * bits + filled(part.a) + filled(part.b)
     }
 
     fn choose(&mut self, random: &mut Random) -> Option<Part> {
@@ -216,24 +233,21 @@ impl Factor {
                 let at = random.below(self.buckets[n].len());
                 let (side, a, b) = self.buckets[n].swap_remove(at);
                 let index = pair(a.into(), b.into());
-                let most = self.sides[side as usize].gains[index].iter().fold(0, |m, g| m.max(*g));
-                if (most as usize) < n {
-                    self.sides[side as usize].top[index] = most;
-                    if most >= 2 {
-                        self.buckets[most as usize].push((side, a, b));
+                let top = most(&self.sides[side as usize].gains[index]);
+                let mut saved = usize::from(top.into());
+                if saved >= n {
+                    let found = self.best_part(side.into(), a.into(), b.into(), random);
+                    saved = found.as_ref().map_or(0, |(_, saved)| *saved as usize);
+                    if saved >= n {
+                        // It stays where it is: after this part there may be another.
+                        self.buckets[n].push((side, a, b));
+                        return found.map(|(part, _)| part);
                     }
-                    continue;
                 }
-                let found = self.best_part(side.into(), a.into(), b.into(), random);
-                let saved = found.as_ref().map_or(0, |(_, saved)| *saved);
-                if saved as usize >= n {
-                    // It stays where it is: after this part there may be another.
-                    self.buckets[n].push((side, a, b));
-                    return found.map(|(part, _)| part);
-                }
-                self.sides[side as usize].top[index] = saved;
+                // Levels may have made it less.
+                self.sides[side as usize].top[index] = T::of(saved);
                 if saved >= 2 {
-                    self.buckets[saved as usize].push((side, a, b));
+                    self.buckets[saved].push((side, a, b));
                 }
             }
             self.buckets.pop();
@@ -245,14 +259,13 @@ impl Factor {
     fn best_part(&mut self, side: usize, a: usize, b: usize, random: &mut Random) -> Option<(Part, i16)> {
         let line = self.sides[side].used.iter().position(|u| !u)?;
         let gains = &self.sides[side].gains[pair(a, b)];
-        let most = gains.iter().fold(0, |m, g| m.max(*g));
-        if most < 2 {
+        let top = most(gains);
+        if top.into() < 2 {
             return None;
         }
-        let ties = gains.iter().filter(|g| **g == most).count();
-        let pick = random.below(ties);
-        let k = gains.iter().enumerate().filter(|(_, g)| **g == most).nth(pick).map(|(k, _)| k)?;
-        let relation = Relation::new(k);
+        let all = || gains.iter().flatten().enumerate().filter(|(_, g)| **g == top).map(|(n, _)| n);
+        let n = all().nth(random.below(all().count()))?;
+        let relation = Relation::new(n / DISTANCES, n % DISTANCES);
         let (mut entries, mut saved) = (Vec::new(), 0);
         let s = &self.sides[side];
         let deeper = 1 + self.depth.get(a).max(self.depth.get(b)).copied().unwrap_or(0);
@@ -351,19 +364,19 @@ impl Factor {
         for _ in 0..count.min(out.len()) {
             out[random.below(self.parts.len())] = true;
         }
-        for n in 0..out.len() {
-            let p = &self.parts[n];
-            out[n] |= (0..n).any(|m| {
-                let q = &self.parts[m];
-                out[m] && q.side == p.side && (q.line == p.a || q.line == p.b)
-            });
+        // And what was built on these.
+        let mut gone = [0, 1].map(|side| vec![false; self.lines(side)]);
+        for (part, out) in self.parts.iter().zip(&mut out) {
+            let gone = &mut gone[part.side];
+            *out |= gone[part.a] || gone[part.b];
+            gone[part.line] |= *out;
         }
         let mut taken = Vec::new();
         for n in (0..out.len()).rev().filter(|n| out[*n]) {
             taken.push(self.undo(n));
         }
         let kept = self.parts.len();
-        self.reduce(random);
+        self.reduce(1, random);
         if self.cost() <= limit {
             return;
         }

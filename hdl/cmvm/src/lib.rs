@@ -7,6 +7,7 @@
 //! Deliberately absent: floating point, hardware, clocks. The search counts work, not seconds, so that the same question
 //! has the same answer on every machine and with any number of threads.
 
+mod affinity;
 mod assemble;
 mod block;
 mod digits;
@@ -17,6 +18,7 @@ mod gains;
 mod interval;
 mod lanes;
 mod matrix;
+mod members;
 mod pairs;
 mod partition;
 mod random;

@@ -1,6 +1,7 @@
 //! Inputs in blocks: which inputs together, and each block better and better.
 
 use crate::Matrix;
+use crate::affinity::arrange;
 use crate::block::{Block, make};
 use crate::lanes::Lanes;
 use crate::random::Random;
@@ -31,18 +32,21 @@ enum Move {
 }
 
 /// Of the effort, what goes into the choice of groups, in percent.
-const SWAPS: u64 = 10;
+const SWAPS: u64 = 8;
+/// And into a rough choice before.
+const ARRANGING: u64 = 8;
 /// Larger blocks gain more by further effort: each input more lets one in so many adders go.
 const PROMISE: usize = 50;
-/// The part of the effort that goes into the trial of one size.
-const TRIAL: u64 = 100;
+/// The part of the effort that goes into the trial of one size, in thousandths, and blocks that are tried at most.
+const TRIAL: u64 = 15;
+const TRIALS: usize = 4;
 /// Work that every attempt counts for, at least.
 const LEAST: u64 = 1000;
 /// The largest blocks.
 const MOST: usize = 6;
 
 impl<'m> Partition<'m> {
-    /// Blocks of the size that seems best, judged by one block of each size; nothing where none is possible.
+    /// Blocks of the size that seems best, judged by some blocks of each size; nothing where none is possible.
     pub(crate) fn best(matrix: &'m Matrix, levels: u32, budget: u64, seed: u64) -> Option<Self> {
         let weights = (0..matrix.outputs()).flat_map(|j| matrix.column(j)).map(i64::unsigned_abs);
         // One bit more than the weights: helpers may be larger.
@@ -52,35 +56,42 @@ impl<'m> Partition<'m> {
             return None;
         }
         let sizes = (1..=MOST.min(inputs)).filter(|k| Lanes::new(*k as u32, bits).is_some());
-        let tried = sizes.map(|k| {
-            let mut tools = (Reach::new(), Random::new(seed, 0));
-            let levels = split(levels, inputs.div_ceil(k));
-            let whole =
-                Self { matrix, levels, groups: vec![(0..k).collect()], blocks: Vec::new(), bits, seed };
-            let block = whole.make(0, &whole.groups[0], (&mut tools.0, &mut tools.1));
-            let used = block.sums.iter().filter(|s| !s.is_empty()).count();
-            let mut refine =
-                Refine::new(&block, whole.lanes(&whole.groups[0]), whole.levels[0], &mut tools.0);
-            let before = refine.helpers();
-            while refine.work < budget / TRIAL {
-                refine.attempt(&mut tools.1);
-            }
-            // Adders of all blocks, and those between them.
-            (block.adders + used + refine.helpers() - before, k)
-        });
-        let (_, size) = tried.min_by_key(|(adders, k)| (adders * inputs * (PROMISE - k) / k, *k))?;
         let mut order: Vec<usize> = (0..inputs).collect();
         Random::new(seed, 0).shuffle(&mut order);
-        let count = inputs.div_ceil(size);
-        let groups = (0..count).map(|g| order.iter().skip(g).step_by(count).copied().collect());
-        let mut partition = Self {
-            matrix,
-            levels: split(levels, count),
-            groups: groups.collect(),
-            blocks: Vec::new(),
-            bits,
-            seed,
+        let grouped = |size: usize| {
+            let count = inputs.div_ceil(size);
+            let groups = (0..count).map(|g| order.iter().skip(g).step_by(count).copied().collect());
+            groups.collect::<Vec<Vec<usize>>>()
         };
+        let tried = sizes.map(|k| {
+            let groups = grouped(k);
+            let count = groups.len();
+            let mut tools = (Reach::new(), Random::new(seed, 0));
+            let levels = split(levels, count);
+            let whole = Self { matrix, levels, groups, blocks: Vec::new(), bits, seed };
+            let trials = count.min(TRIALS);
+            let (mut adders, mut covered) = (0, 0);
+            for g in (0..trials).map(|n| n * count / trials) {
+                let group = &whole.groups[g];
+                let block = whole.make(g, group, (&mut tools.0, &mut tools.1));
+                let used = block.sums.iter().filter(|s| !s.is_empty()).count();
+                let mut refine = Refine::new(&block, whole.lanes(group), whole.levels[g]);
+                let before = refine.helpers().len();
+                while refine.work() < budget * TRIAL / 1000 / trials as u64 {
+                    refine.attempt(&mut tools.1);
+                }
+                // Adders of all blocks, and those between them.
+                adders += block.adders + used + refine.helpers().len() - before;
+                covered += group.len();
+            }
+            (adders * inputs * (PROMISE - k) / covered, k)
+        });
+        let (_, size) = tried.min()?;
+        let mut groups = grouped(size);
+        let count = groups.len();
+        arrange(matrix, bits, &mut groups, budget * ARRANGING / 100, &mut Random::new(seed, 2));
+        let mut partition =
+            Self { matrix, levels: split(levels, count), groups, blocks: Vec::new(), bits, seed };
         let mut tools = (Reach::new(), Random::new(seed, 1));
         for g in 0..count {
             let block = partition.make(g, &partition.groups[g], (&mut tools.0, &mut tools.1));
@@ -158,9 +169,9 @@ impl<'m> Partition<'m> {
             (Move::Refine, states) => {
                 let budget = budget / states.len() as u64;
                 for (g, group, block) in states {
-                    let mut refine = Refine::new(block, self.lanes(group), self.levels[*g], table);
+                    let mut refine = Refine::new(block, self.lanes(group), self.levels[*g]);
                     refine.prune(&mut random);
-                    while refine.work < budget {
+                    while refine.work() < budget {
                         refine.attempt(&mut random);
                     }
                     *block = refine.block(block);

@@ -48,10 +48,6 @@ impl Entry {
         self.id = n as u16 + 1;
     }
 
-    pub(crate) const fn clear_node(&mut self) {
-        self.id = 0;
-    }
-
     pub(crate) const fn set_target(&mut self, t: usize) {
         self.id = (t as u16 + 1) | Self::TARGET;
     }

@@ -5,6 +5,7 @@ use crate::digits::weight;
 use crate::distinct::Distinct;
 use crate::draft::Draft;
 use crate::factor::Factor;
+use crate::gains::Count;
 use crate::pairs::share;
 use crate::partition::Partition;
 use crate::random::Random;
@@ -48,19 +49,23 @@ const MOST: u32 = 40;
 /// Steps of work in a microsecond, about.
 const STEPS: u64 = 120;
 /// A step of a factor in steps of a block: so many, and one more for so many inputs, whose tables miss the cache.
-const FACTOR_STEP: u64 = 4;
-const FACTOR_STEP_INPUTS: usize = 24;
+const FACTOR_STEP: u64 = 1;
+const FACTOR_STEP_INPUTS: usize = 64;
 /// Matrices of more digits are too large for many attempts at a factor as a whole; with the second, for one.
 const FACTOR_DIGITS: u32 = 6000;
 const FACTOR_ONCE: u32 = 40_000;
 /// Effort that one attempt at so many digits is worth.
 const ONCE: u64 = 1_000_000;
+/// Effort at which small matrices are tried in blocks.
+const BLOCKS: u64 = 200_000;
 const FACTOR_INPUTS: usize = 128;
 const FACTOR_OUTPUTS: usize = 256;
 /// Parts that an attempt takes back at most, one step uphill in so many attempts, and how far above the best.
-const BACK: usize = 12;
+const BACK: usize = 20;
 const UPHILL: usize = 4;
 const ABOVE: i64 = 3;
+/// Parts that are compared for each step of the first attempt.
+const FIRST: usize = 4;
 
 /// A graph for `matrix`, proved.
 ///
@@ -82,16 +87,18 @@ fn search(matrix: &Matrix, options: &Options) -> Solution {
     // Factors have fewer bits than blocks, but of a large matrix more adders.
     let once = fits && digits <= FACTOR_ONCE && options.cost == Cost::Bits && options.effort >= ONCE;
     let factor = small || once;
+    // With some effort blocks may have fewer adders.
+    let blocks = options.cost == Cost::Adders && options.effort >= BLOCKS;
     let seed = options.seed;
-    // Small matrices as factors, twice; large ones in blocks, and where bits count also as a factor.
+    // Small matrices as factors, twice, or once and once in blocks; large ones in blocks, and where bits count also as a factor.
     let part = if factor { budget / 2 } else { budget };
     let first = || {
-        if small {
+        if small && !blocks {
             return Some(factored(matrix, levels, part, (seed, 2)));
         }
         let mut partition = Partition::best(matrix, levels, part, seed)?;
         partition.improve(part, if factor { options.threads.saturating_sub(1) } else { options.threads });
-        Some(from_blocks(matrix, levels, &partition.groups, &partition.blocks))
+        Some((0, from_blocks(matrix, levels, &partition.groups, &partition.blocks)))
     };
     let second = || factor.then(|| factored(matrix, levels, part, (seed, 1)));
     let drafts = if options.threads > 1 && factor {
@@ -103,9 +110,14 @@ fn search(matrix: &Matrix, options: &Options) -> Solution {
         [first(), second()]
     };
     let mut random = Random::new(seed, 0);
-    let mut found: Vec<Solution> =
-        drafts.into_iter().flatten().map(|draft| finish(matrix, draft, &mut random)).collect();
-    found.retain(|s| s.depth() <= levels);
+    let mut drafts: Vec<(i64, Draft)> = drafts.into_iter().flatten().collect();
+    if small && !blocks && options.cost == Cost::Adders {
+        // Their adders are known before they are finished.
+        drafts.sort_by_key(|(cost, _)| *cost);
+        drafts.truncate(1);
+    }
+    let finished = drafts.into_iter().map(|(_, draft)| finish(matrix, draft, &mut random));
+    let mut found: Vec<Solution> = finished.filter(|s| s.depth() <= levels).collect();
     if found.is_empty() {
         found.push(finish(matrix, from_digits(matrix, levels), &mut random));
     }
@@ -123,23 +135,41 @@ fn spare(matrix: &Matrix) -> Option<[usize; 2]> {
 }
 
 /// The best of many attempts at a product of factors.
-fn factored(matrix: &Matrix, levels: u32, budget: u64, (seed, start): (u64, u64)) -> Draft {
+fn factored(matrix: &Matrix, levels: u32, budget: u64, start: (u64, u64)) -> (i64, Draft) {
+    let (n, m) = (matrix.inputs().len(), matrix.outputs());
+    let digits = |i: usize, j: usize| weight(matrix.weight(i, j));
+    let row = (0..n).map(|i| (0..m).map(|j| digits(i, j)).sum::<u32>()).max();
+    let column = (0..m).map(|j| (0..n).map(|i| digits(i, j)).sum::<u32>()).max();
+    // No part saves more digits than a line has.
+    if row.max(column) <= Some(u8::MOST) {
+        attempts::<u8>(matrix, levels, budget, start)
+    } else {
+        attempts::<u16>(matrix, levels, budget, start)
+    }
+}
+
+fn attempts<T: Count>(matrix: &Matrix, levels: u32, budget: u64, (seed, start): (u64, u64)) -> (i64, Draft) {
     let mut random = Random::new(seed, start);
     let (n, m) = (matrix.inputs().len(), matrix.outputs());
     let weights: Vec<Vec<i64>> = (0..n).map(|i| (0..m).map(|j| matrix.weight(i, j)).collect()).collect();
-    let mut factor = Factor::new(&weights, levels, spare(matrix).expect("the matrix is small"));
-    factor.reduce(&mut random);
-    let (mut best, mut draft) = (factor.cost(), from_factor(matrix, &factor));
+    let mut factor = Factor::<T>::new(&weights, levels, spare(matrix).expect("the matrix is small"));
+    factor.reduce(FIRST, &mut random);
     let step = FACTOR_STEP + (n / FACTOR_STEP_INPUTS) as u64;
+    let mut best = factor.cost();
+    // The best so far, unless it is how things stand.
+    let mut draft = None;
     while factor.work * step < budget && !factor.parts.is_empty() {
         let uphill = i64::from(random.below(UPHILL) == 0);
         let limit = (factor.cost() + uphill).min(best + ABOVE);
+        if factor.cost() == best && limit > best && draft.is_none() {
+            draft = Some(from_factor(matrix, &factor));
+        }
         factor.retry(1 + random.below(BACK), limit, &mut random);
         if factor.cost() < best {
-            (best, draft) = (factor.cost(), from_factor(matrix, &factor));
+            (best, draft) = (factor.cost(), None);
         }
     }
-    draft
+    (best, draft.unwrap_or_else(|| from_factor(matrix, &factor)))
 }
 
 fn finish(matrix: &Matrix, mut draft: Draft, random: &mut Random) -> Solution {

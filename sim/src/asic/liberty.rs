@@ -8,19 +8,35 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
+use super::function::evaluate;
+use super::scan::{Item, Scan};
+
 /// A cell.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Cell {
     pub(super) name: String,
     /// Square micrometres.
     pub(super) area: f64,
     /// Flip-flop or latch.
     pub(super) sequential: bool,
-    inputs: Vec<String>,
-    /// One for each output.
-    functions: Vec<String>,
+    flip_flop: bool,
+    /// The library asks tools to leave it alone.
+    avoid: bool,
+    pins: Vec<Pin>,
     /// Where it stands in the text.
     at: Range<usize>,
+}
+
+/// A pin of a cell, without supplies.
+#[derive(Debug, Clone, PartialEq)]
+struct Pin {
+    name: String,
+    input: bool,
+    function: Option<String>,
+    /// What an input loads a net with, in the library's unit.
+    load: f64,
+    /// What an output can be loaded with.
+    drive: f64,
 }
 
 /// A library, or several in one.
@@ -33,6 +49,8 @@ pub(super) struct Library {
     pub(super) text: String,
     /// The text of each.
     pub(super) parts: Vec<String>,
+    /// Femtofarads in the unit of capacitances.
+    unit_ff: f64,
 }
 
 impl Library {
@@ -44,7 +62,11 @@ impl Library {
             let one = Self::parse(text(file)?).with_context(|| format!("cannot use {}", file.display()))?;
             match &mut all {
                 None => all = Some(one),
-                Some(all) => all.join(&one),
+                Some(all) => {
+                    let same = all.unit_ff.total_cmp(&one.unit_ff).is_eq();
+                    ensure!(same, "{} has another unit of capacitances", file.display());
+                    all.join(&one);
+                }
             }
         }
         all.context("no liberty file is named")
@@ -72,12 +94,33 @@ impl Library {
         nands.min_by(|a, b| a.area.total_cmp(&b.area))
     }
 
+    /// The buffer that stands for what drives a net from a register or from outside, and the load of its input in
+    /// femtofarads: the smallest that can be loaded like the smallest flip-flop, where the library says how much that is.
+    ///
+    /// Any weaker one would count delays that are not there, and delay cells are larger.
+    pub(super) fn driver(&self) -> Option<(&Cell, f64)> {
+        let flip_flops = self.cells.iter().filter(|c| c.flip_flop && !c.avoid && c.area > 0.0);
+        let smallest = flip_flops.min_by(|a, b| a.area.total_cmp(&b.area));
+        let asked = smallest.map_or(0.0, Cell::drive);
+        let buffers = self.cells.iter().filter(|c| c.is_buffer() && !c.avoid && c.area > 0.0);
+        let weak = |c: &Cell| c.drive() < asked;
+        let by = |a: &Cell, b: &Cell| weak(a).cmp(&weak(b)).then(a.area.total_cmp(&b.area));
+        let driver = buffers.min_by(|a, b| by(a, b).then_with(|| a.name.cmp(&b.name)))?;
+        Some((driver, driver.inputs().next()?.load * self.unit_ff))
+    }
+
     fn parse(text: String) -> Result<Self> {
         let mut scan = Scan { text: &text, at: 0 };
-        let mut library =
-            Self { names: Vec::new(), cells: Vec::new(), text: String::new(), parts: Vec::new() };
-        // Groups that are open: kind and name.
-        let mut open: Vec<(String, usize)> = Vec::new();
+        // Of a library that names no unit, the standard says one picofarad.
+        let mut library = Self {
+            names: Vec::new(),
+            cells: Vec::new(),
+            text: String::new(),
+            parts: Vec::new(),
+            unit_ff: 1e3,
+        };
+        // Groups that are open: their kinds.
+        let mut open: Vec<String> = Vec::new();
         let mut cell: Option<Cell> = None;
         while let Some(item) = scan.next()? {
             match item {
@@ -85,23 +128,12 @@ impl Library {
                     match (open.len(), kind) {
                         (0, "library") => library.names.push(name.to_owned()),
                         (1, "cell") => {
-                            let (inputs, functions) = (Vec::new(), Vec::new());
-                            let (name, at) = (name.to_owned(), start..start);
-                            cell = Some(Cell { name, area: 0.0, sequential: false, inputs, functions, at });
+                            cell = Some(Cell { name: name.to_owned(), at: start..start, ..Cell::default() });
                         }
-                        (2, "pin") => {
-                            if let Some(c) = &mut cell {
-                                c.inputs.push(name.to_owned());
-                            }
-                        }
-                        (2, "ff" | "latch" | "ff_bank" | "latch_bank" | "statetable") => {
-                            if let Some(c) = &mut cell {
-                                c.sequential = true;
-                            }
-                        }
+                        (2, _) => cell.iter_mut().for_each(|c| c.group(kind, name)),
                         _ => {}
                     }
-                    open.push((kind.to_owned(), start));
+                    open.push(kind.to_owned());
                 }
                 Item::Close => {
                     open.pop().context("a brace too many")?;
@@ -112,17 +144,20 @@ impl Library {
                         library.cells.push(c);
                     }
                 }
+                Item::List { name: "capacitive_load_unit", values } if open.len() == 1 => {
+                    library.unit_ff = femtofarads(values).with_context(|| format!("the unit `{values}`"))?;
+                }
+                Item::List { .. } => {}
                 Item::Attribute { name, value } => {
                     let Some(c) = &mut cell else { continue };
-                    match (open.len(), name) {
-                        (2, "area") => {
-                            c.area = value.parse().with_context(|| format!("the area of {}", c.name))?
+                    let read = match open.len() {
+                        2 => c.attribute(name, value),
+                        3 if open[2] == "pin" => {
+                            c.pins.last_mut().map_or(Some(()), |p| p.attribute(name, value))
                         }
-                        // An output is no input.
-                        (3, "direction") if value != "input" && open[2].0 == "pin" => drop(c.inputs.pop()),
-                        (3, "function") if open[2].0 == "pin" => c.functions.push(value.to_owned()),
-                        _ => {}
-                    }
+                        _ => Some(()),
+                    };
+                    read.with_context(|| format!("{name} `{value}` of cell {}", c.name))?;
                 }
             }
         }
@@ -133,21 +168,88 @@ impl Library {
 }
 
 impl Cell {
-    fn is_nand2(&self) -> bool {
-        let (inputs, [function]) = (&self.inputs[..], &self.functions[..]) else { return false };
-        let [a, b] = inputs else { return false };
-        let value = |x: bool, y: bool| {
-            evaluate(function, &|pin| match pin {
-                p if p == a => Some(x),
-                p if p == b => Some(y),
-                _ => None,
-            })
-        };
-        !self.sequential
-            && [(false, false), (false, true), (true, false), (true, true)]
-                .iter()
-                .all(|(x, y)| value(*x, *y) == Some(!(x & y)))
+    /// Takes note of a group in it.
+    fn group(&mut self, kind: &str, name: &str) {
+        match kind {
+            "pin" => {
+                let name = name.to_owned();
+                self.pins.push(Pin { name, input: true, function: None, load: 0.0, drive: 0.0 });
+            }
+            "ff" | "ff_bank" => (self.sequential, self.flip_flop) = (true, true),
+            "latch" | "latch_bank" | "statetable" => self.sequential = true,
+            _ => {}
+        }
     }
+
+    /// Takes note of an attribute; `None` if it is no number where one belongs.
+    fn attribute(&mut self, name: &str, value: &str) -> Option<()> {
+        match name {
+            "area" => self.area = value.parse().ok()?,
+            "dont_use" => self.avoid = value == "true",
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn inputs(&self) -> impl Iterator<Item = &Pin> {
+        self.pins.iter().filter(|p| p.input)
+    }
+
+    /// The names of its first input and output.
+    pub(super) fn ends(&self) -> Option<(&str, &str)> {
+        Some((&self.inputs().next()?.name, &self.pins.iter().find(|p| !p.input)?.name))
+    }
+
+    /// What its first output can be loaded with.
+    fn drive(&self) -> f64 {
+        self.pins.iter().find(|p| !p.input).map_or(0.0, |p| p.drive)
+    }
+
+    /// Whether it has one output, which is `function` of the inputs.
+    fn computes(&self, function: impl Fn(&[bool]) -> bool) -> bool {
+        let inputs: Vec<&Pin> = self.inputs().collect();
+        let functions: Vec<&str> = self.pins.iter().filter_map(|p| p.function.as_deref()).collect();
+        let [text] = functions[..] else { return false };
+        !self.sequential
+            && (0..1usize << inputs.len()).all(|row| {
+                let bits: Vec<bool> = (0..inputs.len()).map(|n| row >> n & 1 == 1).collect();
+                let value = |pin: &str| Some(bits[inputs.iter().position(|p| p.name == pin)?]);
+                evaluate(text, &value) == Some(function(&bits))
+            })
+    }
+
+    fn is_nand2(&self) -> bool {
+        self.inputs().count() == 2 && self.computes(|x| !(x[0] & x[1]))
+    }
+
+    fn is_buffer(&self) -> bool {
+        self.inputs().count() == 1 && self.computes(|x| x[0])
+    }
+}
+
+impl Pin {
+    /// Takes note of an attribute; `None` if it is no number where one belongs.
+    fn attribute(&mut self, name: &str, value: &str) -> Option<()> {
+        match name {
+            "direction" => self.input = value == "input",
+            "function" => self.function = Some(value.to_owned()),
+            "capacitance" => self.load = value.parse().ok()?,
+            "max_capacitance" => self.drive = value.parse().ok()?,
+            _ => {}
+        }
+        Some(())
+    }
+}
+
+/// A unit such as `1, pf`.
+fn femtofarads(values: &str) -> Option<f64> {
+    let (number, unit) = values.split_once(',')?;
+    let scale = match unit.trim().trim_matches('"').to_ascii_lowercase().as_str() {
+        "ff" => 1.0,
+        "pf" => 1e3,
+        _ => return None,
+    };
+    Some(number.trim().trim_matches('"').parse::<f64>().ok()? * scale)
 }
 
 /// The text of a file.
@@ -161,175 +263,6 @@ fn text(file: &Path) -> Result<String> {
         text = String::from_utf8(bytes).with_context(|| format!("{} is no text", file.display()))?;
     }
     Ok(text)
-}
-
-/// What a liberty file is made of.
-enum Item<'a> {
-    /// `kind (name) {`.
-    Open { kind: &'a str, name: &'a str, start: usize },
-    /// `}`.
-    Close,
-    /// `name : value;`; values in parentheses are passed over.
-    Attribute { name: &'a str, value: &'a str },
-}
-
-struct Scan<'a> {
-    text: &'a str,
-    at: usize,
-}
-
-impl<'a> Scan<'a> {
-    fn rest(&self) -> &'a str {
-        &self.text[self.at..]
-    }
-
-    fn skip(&mut self) {
-        loop {
-            let rest = self.rest();
-            let blank = rest.len()
-                - rest.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, ';' | '\\')).len();
-            self.at += blank;
-            if self.rest().starts_with("/*") {
-                self.at += self.rest().find("*/").map_or(self.rest().len(), |n| n + 2);
-            } else if self.rest().starts_with("//") {
-                self.at += self.rest().find('\n').unwrap_or(self.rest().len());
-            } else if blank == 0 {
-                return;
-            }
-        }
-    }
-
-    fn next(&mut self) -> Result<Option<Item<'a>>> {
-        loop {
-            self.skip();
-            let start = self.at;
-            let rest = self.rest();
-            if rest.is_empty() {
-                return Ok(None);
-            }
-            if rest.starts_with('}') {
-                self.at += 1;
-                return Ok(Some(Item::Close));
-            }
-            let name = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
-            ensure!(name > 0, "`{}` at byte {start}", rest.chars().take(20).collect::<String>());
-            self.at += name;
-            self.skip();
-            let kind = &rest[..name];
-            if self.rest().starts_with(':') {
-                self.at += 1;
-                let value = self.value();
-                return Ok(Some(Item::Attribute { name: kind, value }));
-            }
-            ensure!(self.rest().starts_with('('), "`{kind}` at byte {start}");
-            let inside = self.parentheses()?;
-            self.skip();
-            if self.rest().starts_with('{') {
-                self.at += 1;
-                return Ok(Some(Item::Open { kind, name: inside.trim().trim_matches('"'), start }));
-            }
-        }
-    }
-
-    /// A value behind a colon: quoted, or up to the semicolon or the end of the line.
-    fn value(&mut self) -> &'a str {
-        let rest = self.rest().trim_start();
-        self.at = self.text.len() - rest.len();
-        if let Some(quoted) = rest.strip_prefix('"') {
-            let end = quoted.find('"').unwrap_or(quoted.len());
-            self.at += (end + 2).min(rest.len());
-            return &quoted[..end];
-        }
-        let end = rest.find([';', '\n', '}']).unwrap_or(rest.len());
-        self.at += end;
-        rest[..end].trim()
-    }
-
-    fn parentheses(&mut self) -> Result<&'a str> {
-        let rest = self.rest();
-        let (mut depth, mut quoted) = (0, false);
-        for (n, b) in rest.bytes().enumerate() {
-            match b {
-                b'"' => quoted = !quoted,
-                b'(' if !quoted => depth += 1,
-                b')' if !quoted => depth -= 1,
-                _ => {}
-            }
-            if depth == 0 {
-                self.at += n + 1;
-                return Ok(&rest[1..n]);
-            }
-        }
-        anyhow::bail!("a parenthesis is not closed")
-    }
-}
-
-/// The value of a function such as `!(A & B)`; nothing for one that is not understood.
-fn evaluate(function: &str, pin: &dyn Fn(&str) -> Option<bool>) -> Option<bool> {
-    let mut words = Vec::new();
-    let mut rest = function.trim_start();
-    while !rest.is_empty() {
-        let name = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len()).max(1);
-        words.push(&rest[..name]);
-        rest = rest[name..].trim_start();
-    }
-    let mut at = 0;
-    let value = either(&words, &mut at, pin)?;
-    (at == words.len()).then_some(value)
-}
-
-fn either(words: &[&str], at: &mut usize, pin: &dyn Fn(&str) -> Option<bool>) -> Option<bool> {
-    let mut value = differs(words, at, pin)?;
-    while matches!(words.get(*at), Some(&("|" | "+"))) {
-        *at += 1;
-        value |= differs(words, at, pin)?;
-    }
-    Some(value)
-}
-
-fn differs(words: &[&str], at: &mut usize, pin: &dyn Fn(&str) -> Option<bool>) -> Option<bool> {
-    let mut value = both(words, at, pin)?;
-    while words.get(*at) == Some(&"^") {
-        *at += 1;
-        value ^= both(words, at, pin)?;
-    }
-    Some(value)
-}
-
-fn both(words: &[&str], at: &mut usize, pin: &dyn Fn(&str) -> Option<bool>) -> Option<bool> {
-    let mut value = unit(words, at, pin)?;
-    while let Some(word) = words.get(*at) {
-        match *word {
-            "&" | "*" => *at += 1,
-            ")" | "|" | "+" | "^" => break,
-            // Two beside each other are both.
-            _ => {}
-        }
-        value &= unit(words, at, pin)?;
-    }
-    Some(value)
-}
-
-fn unit(words: &[&str], at: &mut usize, pin: &dyn Fn(&str) -> Option<bool>) -> Option<bool> {
-    let word = *words.get(*at)?;
-    *at += 1;
-    let mut value = match word {
-        "!" => return unit(words, at, pin).map(|v| !v),
-        "(" => {
-            let value = either(words, at, pin)?;
-            (words.get(*at) == Some(&")")).then_some(())?;
-            *at += 1;
-            value
-        }
-        "0" => false,
-        "1" => true,
-        name => pin(name)?,
-    };
-    while words.get(*at) == Some(&"'") {
-        *at += 1;
-        value = !value;
-    }
-    Some(value)
 }
 
 #[cfg(test)]
@@ -357,6 +290,45 @@ mod tests {
         }
     }
 
+    /// A library of flip-flop `f` and of buffers by name, area, largest load and extra text.
+    fn buffers(unit: &str, drive: f64, list: &[(&str, f64, f64, &str)]) -> Library {
+        let pins = |function: &str, drive: f64| {
+            format!(
+                "pin (A) {{ capacitance : 0.25; direction : input; }} pin (X) {{ direction : output; function : \"{function}\"; \
+                 max_capacitance : {drive}; timing () {{ capacitance : 9; }} }}"
+            )
+        };
+        let mut text = format!(
+            "library (l) {{ {unit} cell (f) {{ area : 8; ff (IQ, IQN) {{ next_state : \"A\"; }} {} }}",
+            pins("IQ", drive)
+        );
+        for (name, area, drive, extra) in list {
+            text += &format!("cell ({name}) {{ area : {area}; {extra} {} }}", pins("A", *drive));
+        }
+        Library::parse(text + "}").unwrap()
+    }
+
+    #[test]
+    fn a_net_is_driven_by_the_smallest_buffer_as_strong_as_a_flip_flop() {
+        let list = [
+            ("weak", 1.0, 0.1, ""),
+            ("kept_back", 2.0, 0.3, "dont_use : true;"),
+            ("right", 3.0, 0.2, ""),
+            ("strong", 4.0, 0.8, ""),
+        ];
+        let found = |drive: f64, unit: &str| {
+            let library = buffers(unit, drive, &list);
+            let (cell, load) = library.driver().expect("there are buffers");
+            (cell.name.clone(), load)
+        };
+        assert_eq!(found(0.2, "capacitive_load_unit (1, pf);"), ("right".into(), 250.0));
+        assert_eq!(found(0.5, "capacitive_load_unit (2.0,\"ff\");"), ("strong".into(), 0.5));
+        assert_eq!(found(0.0, ""), ("weak".into(), 250.0));
+        // Where none is strong enough, the smallest; and no inverter, nor a flip-flop.
+        assert_eq!(found(2.0, "").0, "weak");
+        assert!(buffers("", 0.2, &list[1..2]).driver().is_none());
+    }
+
     #[test]
     fn several_files_are_one_library() {
         let cell =
@@ -373,7 +345,11 @@ mod tests {
 
     #[test]
     fn what_is_no_library_is_refused() {
-        for text in ["", "library (a) {", "library (a) { }", "}", "library (a) { cell (b { } }", "# x"] {
+        let cell = "library (a) { capacitive_load_unit (1, parsec); cell (b) { area : 1; } }";
+        let areas = "library (a) { cell (b) { area : large; } }";
+        for text in
+            ["", "library (a) {", "library (a) { }", "}", "library (a) { cell (b { } }", "# x", cell, areas]
+        {
             assert!(Library::parse(text.into()).is_err(), "{text}");
         }
     }

@@ -3,8 +3,14 @@
 //! Before layout: no wires, no clock tree, no scan. Deliberately absent: place and route.
 
 mod activity;
+mod function;
 mod liberty;
+mod models;
+mod scan;
+mod sdf;
 mod sta;
+mod stand;
+mod vcd;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +25,11 @@ use crate::synth::{cells, script};
 use crate::tool::{Call, MissingTool, quote};
 use crate::verilate::{names, sources};
 pub use activity::Activity;
-use liberty::Library;
+use activity::Mapped;
+use liberty::{Cell, Library};
+
+/// Products from which each kind of multiplier is mapped once: ABC takes too long for so many at a time.
+const MANY_PRODUCTS: usize = 256;
 
 /// What to map, and to what.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +39,7 @@ pub struct AsicOptions<'a> {
     /// Clock.
     pub clock_mhz: u32,
     /// What the netlist is simulated on for its activity, and the golden model's answer; the power is told for it alone.
+    /// Without OpenSTA it is not simulated.
     pub samples: Option<(&'a Samples, &'a Trace)>,
 }
 
@@ -59,7 +70,7 @@ pub struct Asic {
     pub activity: Option<Activity>,
     /// Slack and power; nothing without OpenSTA.
     pub timing: Option<Timing>,
-    /// Versions of Yosys and OpenSTA.
+    /// Versions of Yosys, OpenSTA and Icarus Verilog.
     pub versions: Vec<String>,
 }
 
@@ -70,6 +81,8 @@ pub struct Timing {
     pub worst_slack_ns: f64,
     /// Power in cells and clock pins, milliwatts, where the activity is known.
     pub power_mw: Option<f64>,
+    /// The same without glitches.
+    pub settled_mw: Option<f64>,
 }
 
 /// Whether mapping to `target` needs a liberty file.
@@ -91,9 +104,13 @@ pub fn asic(
     let mut versions = vec![toolbox.find("yosys")?.version];
     let library = Library::read(options.liberty)?;
     let nand2 = library.nand2().context("the library has no NAND of two inputs to count areas in")?;
+    let (driver, load) =
+        library.driver().context("the library has no buffer to drive a net with many loads")?;
     let scratch = tempfile::tempdir()?;
-    let file = scratch.path().join("library.lib");
+    let [file, constraints] = ["library.lib", "constraints"].map(|n| scratch.path().join(n));
     std::fs::write(&file, &library.text)?;
+    // With these, ABC splits nets with many loads and sizes gates; the load is in femtofarads.
+    std::fs::write(&constraints, format!("set_driving_cell {}\nset_load {load}\n", driver.name))?;
     // Tables have templates of their own in each.
     let mut parts = Vec::new();
     for (n, text) in library.parts.iter().enumerate() {
@@ -103,8 +120,14 @@ pub fn asic(
     let files: Vec<String> = names(&sources(rtl)?).map(|n| n.to_string_lossy().into_owned()).collect();
     let [stat, netlist] = ["stat.json", "netlist.v"].map(|n| scratch.path().join(n));
     let text = |path: &Path| quote(&path.to_string_lossy());
-    let mapped = script(&files, top, target)
+    let mut commands = script(&files, top, target);
+    if products(rtl, &files)? >= MANY_PRODUCTS {
+        let apart = apart(scratch.path(), driver, top)?;
+        commands = commands.replacen("; synth ", &format!("; {apart}; synth "), 1);
+    }
+    let mapped = commands
         .replace("LIBERTY", &text(&file))
+        .replace("CONSTRAINTS", &text(&constraints))
         .replace("PERIOD_PS", &(1_000_000 / clock_mhz.max(1)).to_string());
     let run = format!(
         "{mapped}; tee -q -o {} stat -json; write_verilog -noattr -noexpr -nohex -nodec -simple-lhs {}",
@@ -112,22 +135,26 @@ pub fn asic(
         text(&netlist)
     );
     toolbox.must(&Call::new("yosys").args(["-q", "-p", &run]).within(rtl))?;
-    let activity = match options.samples {
-        Some((samples, trace)) => activity::activity(bench, subject, samples, trace, &file, &netlist)?,
-        None => None,
+    let by_cell = match toolbox.is_dry() {
+        true => BTreeMap::new(),
+        false => cells(&std::fs::read_to_string(&stat).context("Yosys wrote no statistics")?)?,
     };
-    let timing = match toolbox.find("sta") {
+    let count = by_cell.values().sum();
+    let (timing, activity) = match toolbox.find("sta") {
         Ok(tool) => {
             versions.push(format!("OpenSTA {}", tool.version));
-            sta::timing(toolbox, &parts, &netlist, top, clock_mhz, activity.map(|a| a.toggles))?
+            if options.samples.is_some() {
+                versions.push(toolbox.find("iverilog")?.version);
+            }
+            let sta = sta::Subject { libraries: &parts, netlist: &netlist, top, clock_mhz };
+            timing(bench, subject, options.samples, &sta, &file, count)?
         }
-        Err(e) if e.is::<MissingTool>() => None,
+        Err(e) if e.is::<MissingTool>() => (None, None),
         Err(e) => return Err(e),
     };
     if toolbox.is_dry() {
         return Ok(None);
     }
-    let by_cell = cells(&std::fs::read_to_string(&stat).context("Yosys wrote no statistics")?)?;
     let (mut area_um2, mut ff, mut unknown) = (0.0, 0, Vec::new());
     for (name, n) in &by_cell {
         match library.cells.iter().find(|c| c.name == *name) {
@@ -144,7 +171,7 @@ pub fn asic(
         liberty: library.names.clone(),
         nand2: nand2.name.clone(),
         nand2_um2: nand2.area,
-        cells: by_cell.values().sum(),
+        cells: count,
         ff,
         area_um2,
         kge: area_um2 / nand2.area / 1000.0,
@@ -154,4 +181,56 @@ pub fn asic(
         timing,
         versions,
     }))
+}
+
+/// The number of multiplications that the Verilog spells out.
+fn products(rtl: &Path, files: &[String]) -> Result<usize> {
+    let count = |name: &String| {
+        let text = std::fs::read_to_string(rtl.join(name)).with_context(|| format!("cannot read {name}"))?;
+        let code = text.lines().filter_map(|line| line.split("//").next());
+        Ok(code.map(|line| line.matches(" * ").count()).sum::<usize>())
+    };
+    files.iter().map(count).sum()
+}
+
+/// Yosys commands that make every multiplier a module, so that one of each kind is mapped instead of all; their files are
+/// written to `folder`.
+fn apart(folder: &Path, driver: &Cell, top: &str) -> Result<String> {
+    let (from, to) = driver.ends().context("a buffer has an input and an output")?;
+    let product = include_str!("product.v").replace("BUFFER", &driver.name);
+    let product = product.replace("FROM", from).replace("TO(", &format!("{to}("));
+    let files = ["apart.v", "product.v"].map(|n| folder.join(n));
+    std::fs::write(&files[0], include_str!("apart.v"))?;
+    std::fs::write(&files[1], product)?;
+    let [apart, product] = files.map(|f| quote(&f.to_string_lossy()));
+    Ok(format!(
+        "read_liberty -lib -ignore_miss_func -ignore_miss_dir LIBERTY; hierarchy -check -top {top}; proc; wreduce; \
+         opt_clean; techmap -map {apart}; read_verilog -defer {product}; hierarchy -check -top {top}"
+    ))
+}
+
+/// Slack, and with samples activity and power, of a netlist of so many cells of `library`.
+fn timing(
+    bench: &Bench,
+    subject: &Subject,
+    samples: Option<(&Samples, &Trace)>,
+    sta: &sta::Subject,
+    library: &Path,
+    cells: u64,
+) -> Result<(Option<Timing>, Option<Activity>)> {
+    let delays = sta.netlist.with_file_name("delays.sdf");
+    let slack = sta::slack(bench.toolbox, sta, samples.map(|_| delays.as_path()))?;
+    let (mut activity, mut power) = (None, None);
+    if let Some((samples, trace)) = samples {
+        // A clock that is missed is simulated slower: its glitches are the same.
+        let late_ps = slack.map_or(0.0, |ns| (-ns * 1e3).max(0.0)).ceil() as u64;
+        let period_ps = 1_000_000 / u64::from(sta.clock_mhz.max(1)) + late_ps;
+        let mapped = Mapped { netlist: sta.netlist, library, cells, delays: &delays, period_ps };
+        activity = activity::activity(bench, subject, samples, trace, &mapped)?;
+        let Activity { toggles, settled, .. } = activity.unwrap_or_default();
+        power = sta::power(bench.toolbox, sta, &[toggles, settled])?;
+    }
+    let power_mw = |n: usize| power.as_ref().map(|all| all[n]);
+    let timing = |ns| Timing { worst_slack_ns: ns, power_mw: power_mw(0), settled_mw: power_mw(1) };
+    Ok((slack.map(timing), activity))
 }

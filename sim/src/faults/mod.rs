@@ -18,7 +18,6 @@ use crate::golden::Trace;
 use crate::tool::Call;
 use crate::verilate::{RunOptions, Stimulus};
 use build::Injector;
-pub(crate) use flops::member;
 
 /// What became of a flip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

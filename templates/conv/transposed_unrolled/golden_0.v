@@ -136,9 +136,9 @@ module example_transposed_unrolled_kernel (
   output wire signed [7:0] y_23
 );
   wire [4:0] shifted = {x_0, 1'd0};
-  wire [5:0] sum = {1'd0, shifted} + {2'd0, x_1};
+  wire signed [5:0] difference = {1'd0, shifted} - {2'd0, x_1};
   wire [4:0] shifted_2 = {x_0, 1'd0};
-  wire signed [5:0] difference = {1'd0, shifted_2} - {2'd0, x_1};
+  wire [5:0] sum = {1'd0, shifted_2} + {2'd0, x_1};
   wire signed [6:0] shifted_3 = {difference, 1'd0};
   wire signed [6:0] difference_2 = {3'd0, x_1} - shifted_3;
   wire signed [6:0] shifted_4 = {difference, 1'd0};
@@ -158,9 +158,9 @@ module example_transposed_unrolled_kernel (
   wire signed [7:0] sum_6 = sum_6_carry[8:1];
   wire signed [7:0] shifted_10 = sum_6;
   wire [4:0] shifted_11 = {x_2, 1'd0};
-  wire [5:0] sum_7 = {1'd0, shifted_11} + {2'd0, x_3};
+  wire signed [5:0] difference_4 = {1'd0, shifted_11} - {2'd0, x_3};
   wire [4:0] shifted_12 = {x_2, 1'd0};
-  wire signed [5:0] difference_4 = {1'd0, shifted_12} - {2'd0, x_3};
+  wire [5:0] sum_7 = {1'd0, shifted_12} + {2'd0, x_3};
   wire signed [6:0] shifted_13 = {difference_4, 1'd0};
   wire signed [6:0] difference_5 = {3'd0, x_3} - shifted_13;
   wire signed [6:0] shifted_14 = {difference_4, 1'd0};
@@ -180,9 +180,9 @@ module example_transposed_unrolled_kernel (
   wire signed [7:0] sum_12 = sum_12_carry[8:1];
   wire signed [7:0] shifted_20 = sum_12;
   wire [4:0] shifted_21 = {x_4, 1'd0};
-  wire [5:0] sum_13 = {1'd0, shifted_21} + {2'd0, x_5};
+  wire signed [5:0] difference_7 = {1'd0, shifted_21} - {2'd0, x_5};
   wire [4:0] shifted_22 = {x_4, 1'd0};
-  wire signed [5:0] difference_7 = {1'd0, shifted_22} - {2'd0, x_5};
+  wire [5:0] sum_13 = {1'd0, shifted_22} + {2'd0, x_5};
   wire signed [6:0] shifted_23 = {difference_7, 1'd0};
   wire signed [6:0] difference_8 = {3'd0, x_5} - shifted_23;
   wire signed [6:0] shifted_24 = {difference_7, 1'd0};
@@ -202,9 +202,9 @@ module example_transposed_unrolled_kernel (
   wire signed [7:0] sum_18 = sum_18_carry[8:1];
   wire signed [7:0] shifted_30 = sum_18;
   wire [4:0] shifted_31 = {x_6, 1'd0};
-  wire [5:0] sum_19 = {1'd0, shifted_31} + {2'd0, x_7};
+  wire signed [5:0] difference_10 = {1'd0, shifted_31} - {2'd0, x_7};
   wire [4:0] shifted_32 = {x_6, 1'd0};
-  wire signed [5:0] difference_10 = {1'd0, shifted_32} - {2'd0, x_7};
+  wire [5:0] sum_19 = {1'd0, shifted_32} + {2'd0, x_7};
   wire signed [6:0] shifted_33 = {difference_10, 1'd0};
   wire signed [6:0] difference_11 = {3'd0, x_7} - shifted_33;
   wire signed [6:0] shifted_34 = {difference_10, 1'd0};
@@ -224,9 +224,9 @@ module example_transposed_unrolled_kernel (
   wire signed [7:0] sum_24 = sum_24_carry[8:1];
   wire signed [7:0] shifted_40 = sum_24;
   wire [4:0] shifted_41 = {x_8, 1'd0};
-  wire [5:0] sum_25 = {1'd0, shifted_41} + {2'd0, x_9};
+  wire signed [5:0] difference_13 = {1'd0, shifted_41} - {2'd0, x_9};
   wire [4:0] shifted_42 = {x_8, 1'd0};
-  wire signed [5:0] difference_13 = {1'd0, shifted_42} - {2'd0, x_9};
+  wire [5:0] sum_25 = {1'd0, shifted_42} + {2'd0, x_9};
   wire signed [6:0] shifted_43 = {difference_13, 1'd0};
   wire signed [6:0] difference_14 = {3'd0, x_9} - shifted_43;
   wire signed [6:0] shifted_44 = {difference_13, 1'd0};
@@ -246,9 +246,9 @@ module example_transposed_unrolled_kernel (
   wire signed [7:0] sum_30 = sum_30_carry[8:1];
   wire signed [7:0] shifted_50 = sum_30;
   wire [4:0] shifted_51 = {x_10, 1'd0};
-  wire [5:0] sum_31 = {1'd0, shifted_51} + {2'd0, x_11};
+  wire signed [5:0] difference_16 = {1'd0, shifted_51} - {2'd0, x_11};
   wire [4:0] shifted_52 = {x_10, 1'd0};
-  wire signed [5:0] difference_16 = {1'd0, shifted_52} - {2'd0, x_11};
+  wire [5:0] sum_31 = {1'd0, shifted_52} + {2'd0, x_11};
   wire signed [6:0] shifted_53 = {difference_16, 1'd0};
   wire signed [6:0] difference_17 = {3'd0, x_11} - shifted_53;
   wire signed [6:0] shifted_54 = {difference_16, 1'd0};

@@ -120,26 +120,30 @@ module example_unrolled_kernel (
   wire signed [6:0] shifted_4 = {sum_3, 1'd0};
   wire signed [7:0] difference_5 = {shifted_4[6], shifted_4} - {{2{sum[5]}}, sum};
   wire signed [4:0] difference_6 = {x_3[3], x_3} - {x_7[3], x_7};
-  wire signed [6:0] shifted_5 = {difference_6, 2'd0};
-  wire signed [6:0] difference_7 = {{2{difference_6[4]}}, difference_6} - shifted_5;
-  wire signed [4:0] difference_8 = {x_1[3], x_1} - {x_9[3], x_9};
-  wire signed [4:0] difference_9 = {x_15[3], x_15} - {x_13[3], x_13};
-  wire signed [5:0] shifted_6 = {difference_9, 1'd0};
-  wire signed [6:0] sum_4 = {{2{difference_8[4]}}, difference_8} + {shifted_6[5], shifted_6};
-  wire signed [7:0] sum_5 = {difference_7[6], difference_7} + {sum_4[6], sum_4};
-  wire signed [4:0] shifted_7 = {x_1, 1'd0};
-  wire signed [5:0] sum_6 = {shifted_7[4], shifted_7} + {{2{x_15[3]}}, x_15};
+  wire signed [5:0] sum_4 = {{2{x_1[3]}}, x_1} + {difference_6[4], difference_6};
+  wire signed [4:0] shifted_5 = {x_13, 1'd0};
+  wire signed [5:0] sum_5 = {{2{x_9[3]}}, x_9} + {shifted_5[4], shifted_5};
+  wire signed [4:0] shifted_6 = {x_15, 1'd0};
+  wire signed [6:0] sum_6 = {{2{shifted_6[4]}}, shifted_6} + {sum_4[5], sum_4};
+  wire signed [6:0] shifted_7 = {difference_6, 2'd0};
+  wire signed [7:0] sum_7 = {shifted_7[6], shifted_7} + {{2{sum_5[5]}}, sum_5};
+  wire [8:0] difference_7_carry = {{sum_6[6], sum_6}, 1'b1} - {sum_7, 1'b1};
+  wire signed [7:0] difference_7 = difference_7_carry[8:1];
   wire signed [5:0] shifted_8 = {x_13, 2'd0};
-  wire signed [6:0] sum_7 = {shifted_8[5], shifted_8} + {sum_6[5], sum_6};
-  wire signed [7:0] difference_10 = {difference_7[6], difference_7} - {sum_7[6], sum_7};
+  wire signed [6:0] sum_8 = {shifted_8[5], shifted_8} + {{3{x_15[3]}}, x_15};
+  wire signed [6:0] shifted_9 = {sum_4, 1'd0};
+  wire signed [6:0] sum_9 = {{2{difference_6[4]}}, difference_6} + shifted_9;
+  wire signed [7:0] sum_10 = {sum_8[6], sum_8} + {sum_9[6], sum_9};
+  wire [8:0] difference_8_carry = {8'd0, 1'b1} - {sum_10, 1'b1};
+  wire signed [7:0] difference_8 = difference_8_carry[8:1];
 
   assign y_0 = {difference_3[7], difference_3};
   assign y_1 = {difference_5[7], difference_5};
-  assign y_2 = {sum_5[7], sum_5};
-  assign y_3 = {difference_10[7], difference_10};
+  assign y_2 = {difference_7[7], difference_7};
+  assign y_3 = {difference_8[7], difference_8};
 
   // Bits that carry no information.
-  wire unused = &{1'b0, x_2, x_4, x_5, x_10, x_11, x_16, x_17};
+  wire unused = &{1'b0, x_2, x_4, x_5, x_10, x_11, x_16, x_17, difference_7_carry[0], difference_8_carry[0]};
 endmodule
 
 `default_nettype wire

@@ -198,7 +198,8 @@ fn write_sources(aside: &Aside, compiled: &Compiled, input: &Input, board: Optio
     names.sort();
     let text = script(&names, &compiled.design.name, compiled.target).replace("; ", "\n");
     let given = if needs_liberty(compiled.target) {
-        "# LIBERTY is a liberty file, PERIOD_PS the clock in picoseconds; `nervure synth` puts them in.\n"
+        "# LIBERTY is a liberty file, CONSTRAINTS ABC's (a driving cell and a load), PERIOD_PS the clock in picoseconds;\n\
+         # `nervure synth` puts them in.\n"
     } else {
         ""
     };
