@@ -62,7 +62,7 @@ fn floor<'k>(k: &'k Builder, n: Expr<'k>, by: Expr<'k>, format: QType) -> Expr<'
     let below = -i128::from(format.min());
     let top = (i128::from(format.max()) + 1 + below) * most + most;
     let error = |s: u32, d: i128| (-(1i128 << s)).rem_euclid(d);
-    let s = (0..)
+    let s = (0..100)
         .find(|s| (least..=most).all(|d| top * error(*s, d) < 1 << s))
         .expect("errors stay below the divisor");
     let n = k.promise(n + by * k.constant(below as i64, 0), 0, top);

@@ -16,7 +16,7 @@ pub(super) struct Code {
 impl Code {
     /// Check bits, without the parity.
     pub(super) fn checks(self) -> usize {
-        (2..).find(|r| 1 << r > self.data + r).expect("powers of two outgrow their exponents")
+        (2..32).find(|r| 1 << r > self.data + r).expect("powers of two outgrow their exponents")
     }
 
     /// Bits that are stored.
