@@ -11,6 +11,7 @@ pub(crate) mod membrane;
 pub(crate) mod narrow;
 pub(crate) mod neuron;
 pub(crate) mod per_element;
+pub(crate) mod slide;
 pub(crate) mod spikes;
 pub(crate) mod window;
 
@@ -20,15 +21,18 @@ use nervure_core::{Area, Rate, Tensor, TensorType, vectorised};
 use rand::RngExt;
 
 /// Templates that the back end renders itself, by name.
-pub(crate) const TEMPLATES: [(&str, &str); 10] = [
+pub(crate) const TEMPLATES: [(&str, &str); 13] = [
     ("module.v", include_str!("module.v.tera")),
     ("kernel.v", include_str!("kernel.v.tera")),
     ("elementwise.v", include_str!("elementwise.v.tera")),
     ("top.v", include_str!("top.v.tera")),
     ("bank.v", include_str!("bank.v.tera")),
+    ("pair.v", include_str!("pair.v.tera")),
     ("store.v", include_str!("store.v.tera")),
     ("bus.v", include_str!("bus.v.tera")),
     ("tmr.v", include_str!("tmr.v.tera")),
+    ("ecc.v", include_str!("ecc.v.tera")),
+    ("ecc_put.v", include_str!("ecc_put.v.tera")),
     ("flop.v", include_str!("flop.v.tera")),
     ("i2c.v", include_str!("i2c.v.tera")),
 ];

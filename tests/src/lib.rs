@@ -9,7 +9,7 @@ pub mod library;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
-use nervure_back::{File, Hardened, Options, harden, lower, render};
+use nervure_back::{File, Guard, Hardened, Options, harden, lower, render};
 use nervure_core::block::Rng;
 use nervure_core::network::NodeId;
 use nervure_core::{
@@ -61,6 +61,7 @@ pub fn alone(name: &str, layer: &str, instance: Arc<dyn Instance>) -> Network {
     let mut network = Network {
         name: name.into(),
         source: None,
+        bus: None,
         inputs: ports.inputs.iter().map(input).collect(),
         nodes: vec![Node {
             name: layer.into(),
@@ -147,14 +148,15 @@ impl Built {
         Ok(Self::written(design, files))
     }
 
-    /// The same with every register in three copies, and what was hardened. Errors: those of hardening, too.
+    /// The same with what `guard` names protected, and what was hardened. Errors: those of hardening, too.
     pub fn hardened(
         network: &Network,
         target: &Target,
         options: &Options,
+        guard: Guard,
     ) -> Result<(Self, Hardened), Diagnostic> {
         let design = lower(network, registry(), target, options)?;
-        let (files, hardened) = harden(&design, registry(), render(&design, registry(), target))?;
+        let (files, hardened) = harden(&design, registry(), render(&design, registry(), target), guard)?;
         Ok((Self::written(design, files), hardened))
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use nervure_back::Options;
+use nervure_back::{Guard, Options};
 use nervure_sim::Subject;
 use nervure_sim::asic::{Asic, AsicOptions, asic};
 use nervure_tests::arrays::outside;
@@ -41,7 +41,8 @@ fn a_design_is_mapped_to_every_library() {
     let network = nervure_front::load(&folder, registry(), &[]).expect("it loads");
     let target = registry().target("asic").expect("a target");
     let plain = Built::new(&network, target, &Options::default()).expect("it builds");
-    let (hard, _) = Built::hardened(&network, target, &Options::default()).expect("it can be hardened");
+    let (hard, _) =
+        Built::hardened(&network, target, &Options::default(), Guard::TMR).expect("it can be hardened");
     let mut sizes = Vec::new();
     for (liberty, nand, area) in libraries("a_design_is_mapped_to_every_library") {
         let found = map(&plain, &network, &liberty, 40);

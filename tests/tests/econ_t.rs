@@ -9,7 +9,7 @@ use nervure_tests::{Built, bench, golden, noise, registry, rng, target};
 
 /// 25 ns, and at most two cycles.
 fn options(bus: Bus) -> Options {
-    Options { clock_mhz: Some(40), most_stages: Some(2), bus, ..Options::default() }
+    Options { clock_mhz: Some(40), most_stages: Some(2), bus: Some(bus), ..Options::default() }
 }
 
 fn network(file: &str, weights: Option<&str>) -> Network {

@@ -1,6 +1,6 @@
 //! Injected faults: an unhardened design shows them, a hardened one none, and equal seeds give equal reports.
 
-use nervure_back::Options;
+use nervure_back::{Guard, Options};
 use nervure_core::{Network, Samples};
 use nervure_sim::Subject;
 use nervure_sim::faults::{Effect, FaultOptions, Faults, inject, window};
@@ -17,7 +17,7 @@ fn example(name: &str) -> (Network, Samples) {
 fn upset(built: &Built, network: &Network, samples: &Samples, count: u64, seed: u64) -> Faults {
     let trace = golden(network, samples).expect("it runs");
     let subject = Subject { design: &built.design, network, rtl: &built.rtl() };
-    let options = FaultOptions { count, seed, window: 3 };
+    let options = FaultOptions { count, seed, window: 3, twice: false };
     let found = inject(&bench(), &subject, samples, &trace, &options).unwrap_or_else(|e| panic!("{e:#}"));
     found.expect("this is no dry run")
 }
@@ -27,7 +27,8 @@ fn a_hardened_design_shows_no_fault() {
     for name in ["xor-pulse", "digits-autoencoder"] {
         let (network, samples) = example(name);
         let plain = Built::new(&network, target(), &Options::default()).expect("it builds");
-        let (hard, _) = Built::hardened(&network, target(), &Options::default()).expect("it can be hardened");
+        let (hard, _) =
+            Built::hardened(&network, target(), &Options::default(), Guard::TMR).expect("it can be hardened");
         let shown = upset(&plain, &network, &samples, 500, 1);
         // The injector works: of single flips in a design without voters many are seen.
         assert!(shown.count(Effect::Silent) > 10, "{name}: {} silent", shown.count(Effect::Silent));
@@ -46,7 +47,8 @@ fn a_hardened_design_shows_no_fault() {
 #[test]
 fn a_wrong_vote_is_found() {
     let (network, samples) = example("xor-pulse");
-    let (hard, _) = Built::hardened(&network, target(), &Options::default()).expect("it can be hardened");
+    let (hard, _) =
+        Built::hardened(&network, target(), &Options::default(), Guard::TMR).expect("it can be hardened");
     let file = hard.rtl().join("xor_pulse_tmr.v");
     let text = std::fs::read_to_string(&file).expect("the cell is there");
     let wrong = text.replace(

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use nervure_back::{Options, harden, lower, render};
+use nervure_back::{Guard, Options, harden, lower, render};
 use nervure_core::{Instance, Network};
 use nervure_sim::faults::{FaultOptions, inject};
 use nervure_sim::{Subject, synth::synth};
@@ -25,7 +25,7 @@ fn examples() -> Vec<(&'static str, usize, Arc<dyn Instance>)> {
 fn visit((block, number, instance): &(&'static str, usize, Arc<dyn Instance>)) -> Vec<String> {
     let layer = block.split('/').next_back().expect("a name has a last part");
     let network = alone("example", layer, instance.clone());
-    let (built, hardened) = match Built::hardened(&network, target(), &Options::default()) {
+    let (built, hardened) = match Built::hardened(&network, target(), &Options::default(), Guard::TMR) {
         Ok(built) => built,
         Err(d) => return vec![format!("{block} example {number}: {d}")],
     };
@@ -64,11 +64,12 @@ fn synthesis_keeps_three_of_every_flip_flop() {
     let network = example("xor-pulse");
     for name in ["xc7", "ice40", "ecp5"] {
         let target = registry().target(name).expect("a target");
-        let (built, _) = Built::hardened(&network, target, &Options::default()).expect("it can be hardened");
+        let (built, _) =
+            Built::hardened(&network, target, &Options::default(), Guard::TMR).expect("it can be hardened");
         let samples = noise(&network, 8, 4, &mut rng(1));
         let trace = golden(&network, &samples).expect("it runs");
         let subject = Subject { design: &built.design, network: &network, rtl: &built.rtl() };
-        let options = FaultOptions { count: 0, seed: 1, window: 1 };
+        let options = FaultOptions { count: 0, seed: 1, window: 1, twice: false };
         let found = inject(&bench(), &subject, &samples, &trace, &options).expect("it simulates");
         let simulated = found.expect("this is no dry run").flip_flops;
         let found = synth(bench().toolbox, &built.rtl(), &built.design.name, target, "").expect("Yosys runs");
@@ -88,7 +89,7 @@ fn hardening_gives_the_same_bytes_every_time() {
     let once = || {
         let design = lower(&network, registry(), target(), &Options::default()).expect("it is lowered");
         let files = render(&design, registry(), target());
-        harden(&design, registry(), files).expect("it can be hardened")
+        harden(&design, registry(), files, Guard::TMR).expect("it can be hardened")
     };
     assert_eq!(once(), once());
 }
@@ -101,7 +102,7 @@ fn what_is_not_understood_is_refused() {
     let mut files = render(&design, registry(), target());
     let file = files.iter_mut().find(|f| f.path == "rtl/xor_pulse_either.v").expect("the module exists");
     file.text = file.text.replacen("always @(posedge clk)", "always @(negedge clk)", 1);
-    let refused = harden(&design, registry(), files).expect_err("a falling edge");
+    let refused = harden(&design, registry(), files, Guard::TMR).expect_err("a falling edge");
     assert_eq!(refused.code, "E0601");
     assert!(refused.message.contains("xor_pulse_either"), "{refused}");
 }

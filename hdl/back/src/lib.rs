@@ -12,7 +12,7 @@ mod products;
 mod render;
 mod replay;
 
-pub use harden::{Hardened, Storage, harden, storage};
+pub use harden::{Guard, Hardened, Storage, harden, storage};
 pub use lower::{Options, lower};
 pub use passes::{PASSES, Pass, optimise};
 pub use products::share_constant_products;

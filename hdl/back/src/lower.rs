@@ -28,8 +28,8 @@ pub struct Options {
     pub most_stages: Option<u32>,
     /// One module a layer: no fusion.
     pub separate: bool,
-    /// What reaches the registers of a design from outside, where it has any.
-    pub bus: Bus,
+    /// What reaches the registers of a design from outside, where it has any; when absent what the network says, else AXI4-Lite.
+    pub bus: Option<Bus>,
     /// Work to spend on products with constants, in units of about a microsecond of one core; a second of two cores when
     /// absent. It is counted, not timed: equal efforts give equal designs.
     pub effort: Option<u64>,
@@ -89,7 +89,7 @@ pub fn lower(
         source: network.source.clone(),
         target: target.name.clone(),
         clock_mhz,
-        bus: options.bus,
+        bus: options.bus.or(network.bus).unwrap_or_default(),
         inputs,
         outputs,
         modules: Vec::new(),

@@ -116,9 +116,9 @@ pub(crate) struct BuildArgs {
     /// that equal efforts give equal designs [default: a second of two cores].
     #[arg(long, value_name = "N")]
     pub(crate) effort: Option<u64>,
-    /// What reaches weights that are written at run time, where there are any.
-    #[arg(long, value_enum, default_value_t = BusArg::AxiLite)]
-    pub(crate) bus: BusArg,
+    /// What reaches weights that are written at run time, where there are any [default: the network's, else axi-lite].
+    #[arg(long, value_enum)]
+    pub(crate) bus: Option<BusArg>,
     /// Most pipeline stages of an unrolled module, even where the clock would need more.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) stages: Option<u32>,
@@ -128,9 +128,10 @@ pub(crate) struct BuildArgs {
     /// Seed of initial values, stalls and the moment of the reset.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=0xffff_ffff))]
     pub(crate) seed: u64,
-    /// Guard against upsets: tmr holds every register three times, with a vote that mends a flip within a cycle.
-    #[arg(long, value_enum, value_name = "HOW", conflicts_with = "fit")]
-    pub(crate) harden: Option<Harden>,
+    /// Guard against upsets: tmr holds every register three times, with a vote that mends a flip within a cycle; ecc codes the
+    /// words of memories of weights, so that a flip is corrected and two are seen; `tmr,ecc` does both.
+    #[arg(long, value_enum, value_name = "HOW", value_delimiter = ',', conflicts_with = "fit")]
+    pub(crate) harden: Vec<Harden>,
     /// Leave the Yosys run out.
     #[arg(long)]
     pub(crate) no_synth: bool,
@@ -141,6 +142,8 @@ pub(crate) struct BuildArgs {
 pub(crate) enum Harden {
     /// Every register in three copies with a majority vote.
     Tmr,
+    /// Memories of weights in code words.
+    Ecc,
 }
 
 /// `nervure run`.
@@ -237,16 +240,6 @@ pub(crate) enum BusArg {
     AxiLite,
     /// Two wires: an I2C slave.
     I2c,
-}
-
-impl BusArg {
-    /// As the manifest says it.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::AxiLite => "axi-lite",
-            Self::I2c => "i2c",
-        }
-    }
 }
 
 impl From<BusArg> for Bus {

@@ -181,14 +181,17 @@ pub struct Memory {
     /// Words in hexadecimal, most significant digit first.
     pub words: Vec<String>,
     /// For a memory that is written at run time, what a word holds, in one line for the register map. The back end makes a module
-    /// of it, which the template instantiates; it is written while no sample is in the design.
+    /// of it, which the template instantiates.
     pub run_time: Option<String>,
+    /// Whether it is written beside the words in use, which what was written replaces all at once; otherwise it is written while
+    /// no sample is in the design.
+    pub buffered: bool,
 }
 
 impl Memory {
     /// A constant memory.
     pub fn constant(name: &str, width: usize, words: Vec<String>) -> Self {
-        Self { name: name.into(), width, words, run_time: None }
+        Self { name: name.into(), width, words, run_time: None, buffered: false }
     }
 
     /// Packs rows of integers, `bits` bits each, first element lowest.

@@ -58,6 +58,24 @@ pub enum Bus {
     I2c,
 }
 
+impl Bus {
+    /// All of them, each with the name that files and the command line use.
+    pub const NAMES: [(&str, Self); 2] = [("axi-lite", Self::AxiLite), ("i2c", Self::I2c)];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AxiLite => Self::NAMES[0].0,
+            Self::I2c => Self::NAMES[1].0,
+        }
+    }
+
+    /// The bus of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(n, _)| *n == name).map(|(_, bus)| *bus)
+    }
+}
+
 /// One end of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Endpoint {
@@ -94,6 +112,8 @@ pub struct Bank {
     /// Whether words are written beside those in use, which they replace all at once; otherwise they are written while no
     /// sample is in the design.
     pub buffered: bool,
+    /// Whether what came into use is copied afterwards: two halves of a memory instead of two registers for each word.
+    pub copies: bool,
     /// Address of the first word; a multiple of the size.
     pub base: u64,
     /// Bits of the number of a word.
@@ -170,8 +190,8 @@ impl Design {
             for (memory, held) in m.body.run_time() {
                 let (row_bits, columns) = (counter_bits(held.words.len()), held.width.div_ceil(32));
                 let column_bits = if columns > 1 { counter_bits(columns) } else { 0 };
-                let buffered = matches!(m.body, Body::Flat(_));
-                let mut bank = Bank { module, memory, buffered, base: 0, row_bits, column_bits };
+                let (buffered, copies) = (held.buffered, held.buffered && !matches!(m.body, Body::Flat(_)));
+                let mut bank = Bank { module, memory, buffered, copies, base: 0, row_bits, column_bits };
                 let size = 1u64 << bank.size_bits();
                 bank.base = end.next_multiple_of(size);
                 end = bank.base + size;

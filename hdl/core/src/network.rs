@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::block::Stream;
+use crate::design::Bus;
 use crate::diag::Diagnostic;
 use crate::registry::Instance;
 use crate::tensor::TensorType;
@@ -58,6 +59,8 @@ pub struct Network {
     pub nodes: Vec<Node>,
     /// What leaves: name and tensor.
     pub outputs: Vec<(String, TensorRef)>,
+    /// What shall reach its registers from outside, where the file says so.
+    pub bus: Option<Bus>,
 }
 
 impl Network {

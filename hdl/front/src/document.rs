@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use nervure_core::{Diagnostic, QType, Rate, TensorType};
+use nervure_core::{Bus, Diagnostic, QType, Rate, TensorType};
 use serde::Deserialize;
 
 use crate::explain::{self, Context};
@@ -10,7 +10,7 @@ use crate::yaml::{Kind, Node};
 use crate::{reference, suggest};
 
 /// Fields of the file.
-pub(crate) const FIELDS: [&str; 5] = ["nervure", "name", "inputs", "layers", "outputs"];
+pub(crate) const FIELDS: [&str; 6] = ["nervure", "name", "bus", "inputs", "layers", "outputs"];
 
 /// One input of the network, as a file writes it.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
@@ -56,6 +56,8 @@ pub(crate) struct Layer<'a> {
 pub(crate) struct Document<'a> {
     /// Name of the network.
     pub(crate) name: &'a str,
+    /// What shall reach the registers of the design from outside.
+    pub(crate) bus: Option<Bus>,
     /// Inputs.
     pub(crate) inputs: Vec<Input>,
     /// Layers, in the order of the file; their names, and those of the inputs, differ.
@@ -87,7 +89,7 @@ pub(crate) fn read(root: &Node) -> Result<Document<'_>, Diagnostic> {
         Some(node) => reference::list(&node.json()).map_err(|d| d.at("outputs"))?,
         None => layers.last().map(|l| l.name.to_owned()).into_iter().collect(),
     };
-    Ok(Document { name, inputs, layers, outputs })
+    Ok(Document { name, bus: bus(root)?, inputs, layers, outputs })
 }
 
 /// Errors: `E0111` unless the file begins with the version that this program reads.
@@ -104,6 +106,20 @@ pub(crate) fn version(root: &Node) -> Result<(), Diagnostic> {
     let message = format!("`nervure` is {found}, and nervure {this} reads format version 1");
     Err(Diagnostic::new("E0111", message, "write `nervure: 1`, or use a nervure that reads this version")
         .at("nervure"))
+}
+
+/// The register bus, where the file names one. Errors: `E0104`.
+fn bus(root: &Node) -> Result<Option<Bus>, Diagnostic> {
+    if root.get("bus").is_none() {
+        return Ok(None);
+    }
+    let names = Bus::NAMES.map(|(name, _)| name);
+    let help = "expected one of `axi-lite`, `i2c`";
+    let name = text(root, "bus", help)?;
+    Bus::named(name).map(Some).ok_or_else(|| {
+        let message = format!("`bus` is `{}`, which is not one of its values", name.escape_debug());
+        Diagnostic::new("E0104", message, suggest::help(name, &names, "expected one of")).at("bus")
+    })
 }
 
 /// The text in `field`. Errors: `E0104`.

@@ -59,6 +59,7 @@ pub(crate) fn build(
         })?;
     }
     let mut network = builder.finish()?;
+    network.bus = document.bus;
     let mut digests = std::mem::replace(&mut arrays.digests, Digests::new(""));
     for (key, value) in set {
         digests.add(&format!("--set {key}"), value.as_bytes());

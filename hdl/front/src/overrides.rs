@@ -34,9 +34,9 @@ fn one(root: &mut Node, key: &str, value: &str, at: Mark, registry: &Registry) -
     stamp(&mut value, at);
     let (list, rest) = match key.split_once('.') {
         Some((list @ ("layers" | "inputs"), rest)) => (list, rest),
-        _ if ["name", "outputs"].contains(&key) => return put(root, &[key], value, at),
+        _ if ["name", "bus", "outputs"].contains(&key) => return put(root, &[key], value, at),
         _ => {
-            let help = "set `name`, `outputs`, `inputs.NAME.FIELD` or `layers.NAME.PARAMETER`";
+            let help = "set `name`, `bus`, `outputs`, `inputs.NAME.FIELD` or `layers.NAME.PARAMETER`";
             return Err(fault(format!("there is no field `{}` to set", key.escape_debug()), help));
         }
     };

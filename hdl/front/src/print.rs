@@ -9,6 +9,9 @@ use crate::yaml::{entry, inline};
 pub fn to_yaml(network: &Network) -> String {
     let mut out = String::from("nervure: 1\n");
     entry(&mut out, 0, "name", &Value::from(network.name.as_str()));
+    if let Some(bus) = network.bus {
+        entry(&mut out, 0, "bus", &Value::from(bus.name()));
+    }
     out.push_str("inputs:\n");
     for input in &network.inputs {
         let fields = json!({

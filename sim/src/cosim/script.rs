@@ -99,8 +99,19 @@ pub fn writes(design: &Design, other: &Design) -> Result<Vec<[u32; 2]>> {
 
 /// Addresses and words of a bank.
 fn words(design: &Design, bank: &Bank) -> Result<Vec<[u32; 2]>> {
+    columns(design, bank, design.held(bank).width.div_ceil(32))
+}
+
+/// The same with what lies between them and reads as zero: what a checksum is made of.
+fn image(design: &Design) -> Result<Vec<[u32; 2]>> {
+    let banks = design.banks();
+    let lists = banks.iter().filter(|b| b.buffered).map(|b| columns(design, b, 1 << b.column_bits));
+    Ok(lists.collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// So many times 32 bits of each word of a bank.
+fn columns(design: &Design, bank: &Bank, columns: usize) -> Result<Vec<[u32; 2]>> {
     let memory = design.held(bank);
-    let columns = memory.width.div_ceil(32);
     let mut list = Vec::new();
     for (row, word) in memory.words.iter().enumerate() {
         let digits: Vec<u32> = word.chars().rev().filter_map(|c| c.to_digit(16)).collect();
@@ -132,7 +143,7 @@ pub(super) fn script(design: &Design, other: &Design) -> Result<Script> {
         Ok(lists.collect::<Result<Vec<_>>>()?.concat())
     };
     let (memories, stores) = (of(other, false)?, of(other, true)?);
-    let before = of(design, true)?;
+    let (before, after) = (image(design)?, image(other)?);
     let mut s = Script::default();
     // Registers, and what is refused.
     if let Some(&[address, data]) = memories.first() {
@@ -147,7 +158,7 @@ pub(super) fn script(design: &Design, other: &Design) -> Result<Script> {
         // What is written waits, and samples pass as before.
         s.check(1, crc(&before));
         s.load(&stores, design.bus);
-        s.check(0, crc(&stores));
+        s.check(0, crc(&after));
         s.check(1, crc(&before));
         if design.bus == Bus::AxiLite {
             s.write(0, CHECK, 0);
@@ -175,7 +186,9 @@ pub(super) fn script(design: &Design, other: &Design) -> Result<Script> {
         }
         s.list.push([WRITE | if held { 0 } else { FROM | FAST }, COMMIT, 1, 1, 0]);
         s.poll(if held { 0 } else { TO }, PENDING, 0);
-        s.check(1, crc(&stores));
+        s.check(1, crc(&after));
+        // What was written stays.
+        s.check(0, crc(&after));
     }
     if held {
         s.list.push([WRITE, CONTROL, 0, 1, 0]);

@@ -59,8 +59,15 @@ pub(super) fn build(bench: &Bench, design: &Design, rtl: &Path) -> Result<Option
         let runtime = runtime(toolbox, cache, &runtime_key, false)?;
         std::fs::copy(object.join("V___024root.h"), aside.join("root.h"))?;
         let flops = find(&std::fs::read_to_string(aside.join("root.h"))?, &design.name, &modules)?;
-        let table: String = flops.iter().map(|f| format!(" \\\n  X({}, {})", f.member, f.bits)).collect();
-        let head = "#define NERVURE_FAULTS 1\n#include \"V___024root.h\"\n";
+        let table: String = flops
+            .iter()
+            .map(|f| format!(" \\\n  X({}, {}, {}, {})", f.member, f.bits, f.words, u8::from(f.coded)))
+            .collect();
+        let mut head = "#define NERVURE_FAULTS 1\n#include \"V___024root.h\"\n".to_owned();
+        if std::fs::read_to_string(rtl.join(format!("{}.v", design.name)))?.contains("output wire ecc_failed")
+        {
+            head += "#define FAILED(top) ((top).ecc_failed)\n";
+        }
         let main = format!("{head}{main}#define FLOPS(X){table}\n#include \"faults.cpp\"\n");
         std::fs::write(aside.join("harness.cpp"), harness())?;
         std::fs::write(aside.join("faults.cpp"), own)?;

@@ -1,5 +1,6 @@
-// Flips one flip-flop a run. The file that includes this one defines FLOPS(X), a list of X(member of the model's root, bits),
-// and has included the harness, whose main is left out.
+// Flips one bit of a flip-flop or of a code word a run. The file that includes this one defines FLOPS(X), a list of X(member of
+// the model's root, bits of a word, words, whether they are coded), and FAILED(model) where the design says that a word was
+// lost; it has included the harness, whose main is left out.
 //
 // A run is a new model with the same initial values, two edges of reset, a window of consecutive samples, and cycles until
 // the last of their answers has left, plus a tail. The flip is made between two rising edges, behind the first. Every window
@@ -7,9 +8,16 @@
 
 #include <algorithm>
 
+#ifndef FAILED
+#define FAILED(top) false
+#endif
+
 struct Flop {
-  std::size_t at;  // bytes from the model's root
-  uint64_t bits;
+  std::size_t at;      // bytes from the model's root
+  uint64_t bits;       // of a word
+  std::size_t stride;  // bytes from word to word
+  bool drawn;          // takes part
+  uint64_t words;
 };
 struct Fault {
   uint64_t kind, flop, bit, cycle, window, stalled;
@@ -21,6 +29,7 @@ static std::vector<uint64_t> flop_ends;  // bits up to and with each
 static std::vector<uint32_t> wanted[N_OUT], wanted_sizes[N_OUT];
 static std::vector<uint64_t> in_starts[N_IN], out_starts[N_OUT];  // first beat of each sample, and one more
 static uint64_t faults = 0, from = 0, window = 1;
+static uint64_t twice = 0;  // two flips in one code word
 
 static uint64_t mix(uint64_t x) {  // SplitMix64
   x += 0x9E3779B97F4A7C15ull;
@@ -35,16 +44,25 @@ static uint64_t draw(uint64_t number, uint64_t what, uint64_t n) {
 
 static void find_flops(MODEL& top) {
   const char* root = reinterpret_cast<const char*>(top.rootp);
-#define FLOP(member, width) \
-  flops.push_back({std::size_t(reinterpret_cast<const char*>(&top.rootp->member) - root), width});
+#define FLOP(member, width, words, coded) \
+  flops.push_back({std::size_t(reinterpret_cast<const char*>(&top.rootp->member) - root), width, \
+                   sizeof(top.rootp->member) / (words), !twice || ((coded) && (words) > 1), words});
   FLOPS(FLOP)
   uint64_t end = 0;
-  for (const Flop& f : flops) flop_ends.push_back(end += f.bits);
+  for (const Flop& f : flops) flop_ends.push_back(end += f.drawn ? f.bits * f.words : 0);
+}
+
+static void flip(MODEL& top, const Flop& flop, uint64_t bit) {
+  char* word = reinterpret_cast<char*>(top.rootp) + flop.at + bit / flop.bits * flop.stride;
+  word[bit % flop.bits / 8] ^= static_cast<char>(1 << bit % flop.bits % 8);
 }
 
 static void flip(MODEL& top, const Fault& fault) {
-  char* byte = reinterpret_cast<char*>(top.rootp) + flops[fault.flop].at + fault.bit / 8;
-  *byte ^= static_cast<char>(1 << fault.bit % 8);
+  const Flop& flop = flops[fault.flop];
+  flip(top, flop, fault.bit);
+  if (!twice) return;
+  const uint64_t at = fault.bit % flop.bits, other = mix(fault.bit + 31 * fault.cycle) % (flop.bits - 1);
+  flip(top, flop, fault.bit - at + (at + 1 + other) % flop.bits);
 }
 
 static bool answered_all(uint64_t first) {
@@ -94,8 +112,10 @@ static uint64_t run(Fault& fault, bool flipped, uint64_t limit) {
     for (const Output& s : out)
       if (s.next >= s.keep) limit = 0;
   }
+  const bool said = !violations.empty() || FAILED(top);
   top.final();
-  fault.kind = !violations.empty() ? DETECTED : right(fault.window) ? MASKED : end ? SILENT : limit ? HUNG : SILENT;
+  if (violations.empty() && right(fault.window)) fault.kind = MASKED;
+  else fault.kind = said ? DETECTED : end ? SILENT : limit ? HUNG : SILENT;
   return end;
 }
 
@@ -125,7 +145,7 @@ int main(int argc, char** argv) {
   for (int i = 3; i < argc; ++i) {
     const char* eq = std::strchr(argv[i], '=');
     const std::string name(argv[i], eq ? eq - argv[i] : 0);
-    uint64_t* at = name == "faults" ? &faults : name == "from" ? &from : name == "window" ? &window : nullptr;
+    uint64_t* at = name == "faults" ? &faults : name == "from" ? &from : name == "window" ? &window : name == "twice" ? &twice : nullptr;
     if (at) *at = std::strtoull(eq + 1, nullptr, 0);
     else if (!option(argv[i])) return std::fprintf(stderr, "faults: unknown option %s\n", argv[i]), 2;
   }
@@ -143,10 +163,10 @@ int main(int argc, char** argv) {
       length = run(fault, false, max_cycles);
       if (fault.kind != MASKED) return std::fprintf(stderr, "faults: the design is wrong without a fault\n"), 3;
     }
-    if (flops.empty()) break;
+    if (flops.empty() || !flop_ends.back()) break;
     const uint64_t bit = draw(n, 1, flop_ends.back());
     fault.flop = std::upper_bound(flop_ends.begin(), flop_ends.end(), bit) - flop_ends.begin();
-    fault.bit = bit - (flop_ends[fault.flop] - flops[fault.flop].bits);
+    fault.bit = bit - (flop_ends[fault.flop] - flops[fault.flop].bits * flops[fault.flop].words);
     fault.cycle = draw(n, 2, length);
     run(fault, true, 4 * length + 1000);
     done.push_back(fault);

@@ -12,28 +12,35 @@ pub(super) struct Flop {
     pub(super) member: String,
     /// Instances and name, with dots.
     pub(super) path: String,
+    /// Of a word.
     pub(super) bits: u64,
+    /// More than one of a memory.
+    pub(super) words: u64,
+    /// Whether it holds code words.
+    pub(super) coded: bool,
 }
 
-/// A configuration that lets Verilator keep every register.
+/// A configuration that lets Verilator keep every register, and every memory of code words.
 pub(super) fn configuration(modules: &BTreeMap<String, Storage>) -> String {
     let mut text = "`verilator_config\n".to_owned();
     for (module, storage) in modules {
-        for register in &storage.registers {
+        for register in storage.registers.iter().chain(&storage.coded) {
             text += &format!("public_flat_rw -module \"{module}\" -var \"{register}\"\n");
         }
     }
     text
 }
 
-/// The registers among the members of the model's root, whose declaration is `header`.
+/// The registers and the memories of code words among the members of the model's root, whose declaration is `header`.
 ///
 /// Errors: a register of a module that is used has no member, or an instance is not known.
 pub(super) fn find(header: &str, top: &str, modules: &BTreeMap<String, Storage>) -> Result<Vec<Flop>> {
     let mut flops = Vec::new();
     let mut seen = BTreeSet::new();
     for line in header.lines() {
-        let Some((member, bits)) = member(line) else { continue };
+        let Some((member, bits, words)) = member(line).map(|(m, b)| (m, b, 1)).or_else(|| array(line)) else {
+            continue;
+        };
         let parts: Vec<String> = member.split("__DOT__").map(|p| p.replace("___05F", "__")).collect();
         let Some(((first, instances), name)) =
             parts.split_last().and_then(|(name, rest)| Some((rest.split_first()?, name)))
@@ -53,17 +60,19 @@ pub(super) fn find(header: &str, top: &str, modules: &BTreeMap<String, Storage>)
             path.push(part.replace("__BRA__", "[").replace("__KET__", "]"));
         }
         let storage = modules.get(module).with_context(|| format!("there is no module `{module}`"))?;
-        if storage.registers.contains(name) {
+        let coded = storage.coded.contains(name);
+        if coded || storage.registers.contains(name) {
             seen.insert((module.to_owned(), name.clone()));
             path.push(name.clone());
-            flops.push(Flop { member: member.to_owned(), path: path.join(".").replace("[]", ""), bits });
+            let path = path.join(".").replace("[]", "");
+            flops.push(Flop { member: member.to_owned(), path, bits, words, coded });
         }
     }
     let mut used = BTreeSet::from([top.to_owned()]);
     let mut open = vec![top.to_owned()];
     while let Some(module) = open.pop() {
         let storage = modules.get(&module).with_context(|| format!("there is no module `{module}`"))?;
-        for name in &storage.registers {
+        for name in storage.registers.iter().chain(&storage.coded) {
             ensure!(
                 seen.contains(&(module.clone(), name.clone())),
                 "Verilator kept no `{name}` of `{module}`"
@@ -88,6 +97,17 @@ pub(crate) fn member(line: &str) -> Option<(&str, u64)> {
     Some((name.trim().strip_suffix(';')?, bits))
 }
 
+/// Name, bits of a word and words of a member such as `VlUnpacked<SData/*12:0*/, 16> a__DOT__b;`.
+fn array(line: &str) -> Option<(&str, u64, u64)> {
+    let inner = line.trim().strip_prefix("VlUnpacked<")?;
+    let (_, rest) = inner.split_once("/*")?;
+    let (range, rest) = rest.split_once("*/, ")?;
+    let (words, name) = rest.split_once("> ")?;
+    let (high, low) = range.split_once(':')?;
+    let bits = high.parse::<u64>().ok()?.checked_sub(low.parse().ok()?)? + 1;
+    Some((name.trim().strip_suffix(';')?, bits, words.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +115,7 @@ mod tests {
     fn modules() -> BTreeMap<String, Storage> {
         let storage = |registers: &[&str], instances: &[(&str, &str)]| Storage {
             registers: registers.iter().map(|r| (*r).to_owned()).collect(),
+            coded: ["w_mem".to_owned()].into_iter().filter(|_| !registers.is_empty()).collect(),
             instances: instances.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect(),
         };
         BTreeMap::from([
@@ -106,10 +127,13 @@ mod tests {
     #[test]
     fn members_are_found_by_instance() {
         let header = "  CData/*0:0*/ t__DOT__u_a__DOT__x_q;\n  VlWide<3>/*70:0*/ t__DOT__u_a__DOT__gen_b__BRA__1__KET____DOT__y_q;\n\
-            \n  CData/*0:0*/ t__DOT__x_q;\n  IData/*31:0*/ other;\n";
+            \n  CData/*0:0*/ t__DOT__x_q;\n  IData/*31:0*/ other;\n  VlUnpacked<SData/*12:0*/, 16> t__DOT__u_a__DOT__w_mem;\n";
         let flops = find(header, "t", &modules()).unwrap();
-        let list: Vec<_> = flops.iter().map(|f| (f.path.as_str(), f.bits)).collect();
-        assert_eq!(list, [("u_a.gen_b[1].y_q", 71), ("u_a.x_q", 1)]);
+        let list: Vec<_> = flops.iter().map(|f| (f.path.as_str(), f.bits, f.words, f.coded)).collect();
+        assert_eq!(
+            list,
+            [("u_a.gen_b[1].y_q", 71, 1, false), ("u_a.w_mem", 13, 16, true), ("u_a.x_q", 1, 1, false)]
+        );
     }
 
     #[test]

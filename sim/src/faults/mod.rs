@@ -1,8 +1,8 @@
-//! Fault injection: flips of single flip-flops in a simulation of the emitted design, many runs in one program.
+//! Fault injection: flips of single bits in a simulation of the emitted design, many runs in one program.
 //!
-//! A run is a window of consecutive samples after reset, with one bit of one register inverted between two clock edges. What
-//! comes out is held against the golden model. Deliberately absent: flips in memories, which are no registers; transients in
-//! logic; several flips in a run.
+//! A run is a window of consecutive samples after reset, with one bit of one register, or of a memory of code words, inverted
+//! between two clock edges. What comes out is held against the golden model. Deliberately absent: flips in memories without a
+//! code; transients in logic; several flips in a run, but for two in one code word.
 
 mod build;
 mod flops;
@@ -25,7 +25,7 @@ use build::Injector;
 pub enum Effect {
     /// Every answer of the window is right.
     Masked,
-    /// An output broke the protocol, which a reader can see.
+    /// An output broke the protocol, which a reader can see; or the design says that a code word was lost.
     Detected,
     /// Answers are missing, and no more come.
     Hung,
@@ -36,9 +36,11 @@ pub enum Effect {
 /// One flip.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Flip {
-    /// Path of the register below the top module.
+    /// Path of the register or memory below the top module.
     pub register: String,
-    /// Bit of it.
+    /// Whether it holds code words.
+    pub coded: bool,
+    /// Bit of it, of a memory counted from its first word.
     pub bit: u64,
     /// Cycle behind whose rising edge it is made; 0 is the first after reset.
     pub cycle: u64,
@@ -59,6 +61,8 @@ pub struct FaultOptions {
     pub seed: u64,
     /// Samples of a run.
     pub window: usize,
+    /// Two flips in one word of a memory of code words, instead of one anywhere.
+    pub twice: bool,
 }
 
 /// What was found.
@@ -68,6 +72,8 @@ pub struct Faults {
     pub registers: usize,
     /// Their bits: the flip-flops, each as likely to be hit as any other.
     pub flip_flops: u64,
+    /// Bits in memories of code words, each as likely as a flip-flop.
+    pub memory_bits: u64,
     /// Samples of a run.
     pub window: usize,
     /// Every flip, in order.
@@ -127,7 +133,8 @@ pub fn inject(
             .arg(&result)
             .args(ran.args(&prepared, words))
             .arg(format!("expected={}", scratch.path().join("expected.bin").display()))
-            .args([format!("from={from}"), format!("faults={count}"), format!("window={}", options.window)]);
+            .args([format!("from={from}"), format!("faults={count}"), format!("window={}", options.window)])
+            .arg(format!("twice={}", u8::from(options.twice)));
         bench.toolbox.must(&call.within(rtl))?;
         parse(&std::fs::read(&result)?, &injector)
     };
@@ -142,8 +149,14 @@ pub fn inject(
         let parts = running.into_iter().map(|r| r.join().expect("running a command does not panic"));
         Ok(parts.collect::<Result<Vec<_>>>()?.concat())
     })?;
-    let flip_flops = injector.flops.iter().map(|f| f.bits).sum();
-    Ok(Some(Faults { registers: injector.flops.len(), flip_flops, window: options.window, flips }))
+    let (memories, registers): (Vec<_>, Vec<_>) = injector.flops.iter().partition(|f| f.words > 1);
+    Ok(Some(Faults {
+        registers: registers.len(),
+        flip_flops: registers.iter().map(|f| f.bits).sum(),
+        memory_bits: memories.iter().map(|f| f.bits * f.words).sum(),
+        window: options.window,
+        flips,
+    }))
 }
 
 /// Writes `stimulus.bin` and `expected.bin`.
@@ -180,7 +193,7 @@ fn parse(bytes: &[u8], injector: &Injector) -> Result<Vec<Flip>> {
         };
         let flop = injector.flops.get(w[1] as usize).context("the result names no register")?;
         let (register, stalled) = (flop.path.clone(), w[5] != 0);
-        Ok(Flip { register, bit: w[2], cycle: w[3], sample: w[4], stalled, effect })
+        Ok(Flip { register, coded: flop.coded, bit: w[2], cycle: w[3], sample: w[4], stalled, effect })
     };
     words.chunks_exact(6).map(flip).collect()
 }

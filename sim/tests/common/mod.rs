@@ -100,6 +100,7 @@ pub fn network(
     let network = Network {
         name: "test".into(),
         source: None,
+        bus: None,
         inputs: inputs.iter().map(port).collect(),
         nodes: layers.into_iter().map(node).collect(),
         outputs: vec![("y".into(), TensorRef::Output(last, 0))],

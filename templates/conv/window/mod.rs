@@ -1,7 +1,5 @@
 //! The windows of a map, one a beat, from line buffers. Deliberately absent: what is computed of a window (`engine/folded`
-//! and the pools take one after the other), and windows in pieces (`stream/width` makes them).
-
-mod hardware;
+//! takes one after the other; pools that stream have windows of their own), and windows in pieces (`stream/width` makes them).
 
 use nervure_core::block::{Area, Block, Body, Fold, Interface, Rng};
 use nervure_core::{Diagnostic, QType, Schedule, Target, TensorType, diag};
@@ -10,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::shared::divisor;
+use crate::shared::slide::{self, Gift, Slide};
 use crate::shared::window::{self, Axis, Lie};
 
 /// See the README.
@@ -62,6 +61,16 @@ impl Params {
     /// Elements of a window.
     fn elements(&self) -> usize {
         self.kernel.iter().product::<usize>() * self.channels()
+    }
+
+    fn slide(&self) -> Slide<'_> {
+        Slide {
+            input: &self.input,
+            axes: self.axes().expect("the interface was checked"),
+            lanes: self.lanes,
+            fill: self.fill,
+            gift: Gift::Taps { groups: self.groups },
+        }
     }
 
     /// Shape of the output: the windows, then what is in one.
@@ -196,14 +205,14 @@ impl Block for Window {
     }
 
     fn body(p: &Params) -> Body {
-        hardware::body(p)
+        slide::body(p.slide())
     }
 
     fn schedule(p: &Params, (): &(), _: &[&[i64]], _: bool, out: &mut Schedule) {
-        hardware::Scan::new(p).schedule(out);
+        slide::schedule(&p.slide(), out);
     }
 
     fn cost(p: &Params, t: &Target) -> Area {
-        hardware::cost(p, t)
+        slide::cost(&p.slide(), t)
     }
 }

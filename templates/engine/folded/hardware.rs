@@ -59,6 +59,9 @@ fn stages(mut terms: usize) -> Vec<usize> {
 }
 
 fn bias_format(p: &Params, frac: i8) -> Option<QType> {
+    if p.run_time_weights {
+        return p.bias_format;
+    }
     let data = &p.bias.as_ref()?.data;
     let (lo, hi) = (*data.iter().min()?, *data.iter().max()?);
     (lo != 0 || hi != 0).then(|| QType::holding(lo.into(), hi.into(), frac))
@@ -88,7 +91,30 @@ fn weights(p: &Params, fan: Fan) -> Memory {
             rows.push(word);
         }
     }
-    Memory::pack("weight", p.weight_format.bits.into(), rows.iter().map(Vec::as_slice))
+    let memory = Memory::pack("weight", p.weight_format.bits.into(), rows.iter().map(Vec::as_slice));
+    let holds = format!(
+        "Word ((group * {} + pass) * {} + beat): {} of each of {} outputs, {} bits each, the first lowest.",
+        fan.passes(),
+        fan.beats(),
+        fan.simd,
+        fan.pe,
+        p.weight_format.bits
+    );
+    written(p, memory, holds)
+}
+
+/// The same memory, on the register bus where weights are.
+fn written(p: &Params, memory: Memory, holds: String) -> Memory {
+    Memory { run_time: p.run_time_weights.then_some(holds), buffered: p.run_time_weights, ..memory }
+}
+
+/// Word `{group, pass}` holds the biases of `pe` outputs, in LSB of their format.
+fn biases(p: &Params, fan: Fan, format: QType, sum: QType) -> Option<Memory> {
+    let shift = u32::try_from(sum.frac - format.frac).expect("the interface was checked");
+    let data: Vec<i64> = p.bias.as_ref()?.data.iter().map(|b| b >> shift).collect();
+    let memory = Memory::pack("bias", format.bits.into(), data.chunks(fan.pe));
+    let holds = format!("Biases of {} outputs, {} bits each, the first lowest.", fan.pe, format.bits);
+    Some(written(p, memory, holds))
 }
 
 pub(super) fn body(p: &Params) -> Body {
@@ -113,10 +139,10 @@ pub(super) fn body(p: &Params) -> Body {
     let mut memories = vec![weights(p, fan)];
     let bias = bias_format(p, y.frac);
     let mut bias_word = String::new();
-    if let (Some(format), Some(bias)) = (bias, &p.bias) {
-        let memory = Memory::pack("bias", format.bits.into(), bias.data.chunks(fan.pe));
+    let bias_stored = words > beats || p.run_time_weights;
+    if let Some(memory) = bias.and_then(|format| biases(p, fan, format, y)) {
         bias_word.clone_from(&memory.words[0]);
-        if words > beats {
+        if bias_stored {
             memories.push(memory);
         }
     }
@@ -134,7 +160,7 @@ pub(super) fn body(p: &Params) -> Body {
         "product_bits": format(&kernels[0].1).bits, "levels": levels,
         "total": if total == "multiply" { "product" } else { total }, "total_bits": format(&kernels[depth - 2].1).bits,
         "bias_bits": bias.map_or(0, |b| b.bits), "bias_word": bias_word, "bias_width": fan.pe * bias.map_or(0, |b| b.bits as usize),
-        "depth": depth,
+        "depth": depth, "run_time": p.run_time_weights, "bias_stored": bias_stored,
     });
     Body::Template(Box::new(Template {
         text: include_str!("folded.v.tera"),
@@ -156,7 +182,7 @@ pub(super) fn cost(p: &Params, t: &Target) -> Area {
     // A hard multiplier has its own registers; weights of a single word are constants.
     let product = match (hard, words) {
         (true, _) => list[0].1.area(t),
-        (false, 1) => area(x * w / 3, format(&list[0].1).bits as usize),
+        (false, 1) if !p.run_time_weights => area(x * w / 3, format(&list[0].1).bits as usize),
         (false, _) => area(x * w + x.max(w), format(&list[0].1).bits as usize),
     };
     let mut total = product * (fan.pe * fan.simd);
@@ -170,7 +196,13 @@ pub(super) fn cost(p: &Params, t: &Target) -> Area {
     total = total + (list[depth - 1].1.area(t) + area(0, y * (1 + held))) * fan.pe;
     let counters = counter_bits(fan.beats()) + counter_bits(words);
     total
-        + rom(words, fan.pe * fan.simd * w, t)
+        + if p.run_time_weights {
+            pair(words, fan.pe * fan.simd * w, t)
+                + bias_format(p, 0)
+                    .map_or(Area::default(), |b| pair(words / fan.beats(), fan.pe * usize::from(b.bits), t))
+        } else {
+            rom(words, fan.pe * fan.simd * w, t)
+        }
         + if fan.passes() > 1 { store(fan.beats(), fan.simd * x, t) } else { Area::default() }
         + area(2 * counters + 10, counters + 3 * depth + 5 + fan.simd * x)
 }
@@ -184,6 +216,18 @@ fn rom(words: usize, width: usize, t: &Target) -> Area {
         }
         _ => Area { bram: (words * width).div_ceil(t.block_ram_bits) as u32, ..Area::default() },
     }
+}
+
+/// A memory of two halves with a register behind each of its ports, and what copies one into the other.
+fn pair(words: usize, width: usize, t: &Target) -> Area {
+    let (rows, bits) = (2 * words.next_power_of_two().max(2), counter_bits(words));
+    let control = area(width + 3 * bits + 40, 2 * bits + 6);
+    control
+        + if rows <= t.lut_ram_words {
+            area(2 * width * rows.div_ceil(64), 2 * width)
+        } else {
+            Area { bram: (rows * width).div_ceil(t.block_ram_bits) as u32, ..Area::default() }
+        }
 }
 
 /// The stored input, its register, and the choice between it and what comes in.

@@ -11,7 +11,8 @@ use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::{divisor, flat, matrix, sum_range};
+use crate::shared::factors::Factors;
+use crate::shared::{divisor, flat, matrix};
 
 /// See the README.
 pub(crate) struct Folded;
@@ -42,6 +43,12 @@ pub(crate) struct Params {
     /// Format of the sum; unless given, the shortest that holds every sum that these weights can make.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     accumulator: Option<QType>,
+    /// Whether weights and biases are written over the register bus: see docs/registers.md.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    run_time_weights: bool,
+    /// Format of a bias at run time, at most 32 bits; its fraction is at most that of the sum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bias_format: Option<QType>,
 }
 
 /// What the parameters mean.
@@ -127,10 +134,26 @@ impl Params {
         }
     }
 
+    fn factors(&self) -> Factors<'_> {
+        Factors {
+            weights: &self.weights,
+            weight_format: self.weight_format,
+            bias: self.bias.as_ref(),
+            bias_format: self.bias_format,
+            run_time: self.run_time_weights,
+        }
+    }
+
     /// Format of the sum. Errors: `E0203` for fractions that do not fit together, `E0207` for a sum that does not fit.
     fn sum(&self) -> Result<QType, Diagnostic> {
         let x = self.input.format;
-        let range = sum_range(&self.weights, self.bias.as_ref(), x.min(), x.max());
+        let inputs = self.weights.shape[self.weights.shape.len() - 1];
+        // A row for each output, of all groups.
+        let rows = match self.weights.shape[..] {
+            [g, o, _] if self.run_time_weights => &Tensor::new(&[g * o, inputs], self.weights.data.clone()),
+            _ => &self.weights,
+        };
+        let range = self.factors().range(x, rows)?;
         flat::accumulator(x, self.weight_format, range, self.accumulator)
     }
 }
@@ -152,6 +175,8 @@ impl Block for Folded {
             simd: 4,
             reuse: None,
             accumulator: None,
+            run_time_weights: false,
+            bias_format: None,
         };
         let format = QType { bits: 8, frac: 3, signed: true };
         let serial = Params {
@@ -170,14 +195,15 @@ impl Block for Folded {
             bias: None,
             pe: 1,
             simd: 18,
-            reuse: None,
-            accumulator: None,
+            ..small.clone()
         };
-        // A matrix for each half of the inputs, over six vectors; what `reuse` makes of it.
+        // A matrix for each half of the inputs, over six vectors; what `reuse` makes of it. All of it over the register bus.
         let grouped = Params {
             input: TensorType::step(&[2, 3, 2, 6], QType::unsigned(4)),
             weights: Tensor::new(&[2, 4, 6], matrix(8, 6, -8, 7, &mut rng).data),
             bias: Some(Tensor::vector((0..8).map(|n| n * n - 20).collect())),
+            run_time_weights: true,
+            bias_format: Some(QType::signed(7)),
             pe: 1,
             simd: 1,
             reuse: Some(6),
@@ -203,15 +229,21 @@ impl Block for Folded {
         let weights = matrix(groups * outputs, inputs, weight_format.min(), weight_format.max(), rng);
         let shape = if groups > 1 { vec![groups, outputs, inputs] } else { vec![outputs, inputs] };
         let (pe, simd) = (divisor(outputs, 8, rng), divisor(inputs, 24, rng));
+        let run_time_weights = rng.random_range(0..4) == 0;
+        let bias = rng.random::<bool>().then(|| Tensor::vector(bias));
+        let bias_format = (run_time_weights && bias.is_some())
+            .then(|| QType { frac: input.format.frac + weight_format.frac, ..QType::signed(14) });
         let mut p = Params {
             input: input.clone(),
             weights: Tensor::new(&shape, weights.data),
             weight_format,
-            bias: rng.random::<bool>().then(|| Tensor::vector(bias)),
+            bias,
             pe,
             simd,
             reuse: (rng.random_range(0..4) == 0).then_some((outputs / pe) * (inputs / simd)),
             accumulator: None,
+            run_time_weights,
+            bias_format,
         };
         let sum = p.sum().ok()?;
         let bits = (sum.bits + rng.random_range(1..4)).min(QType::MAX_BITS);
@@ -327,6 +359,8 @@ mod tests {
             simd: 1,
             reuse: None,
             accumulator: None,
+            run_time_weights: false,
+            bias_format: None,
         };
         // 3 * 255 + 2 * 255 - 9 and 7 - 255
         assert_eq!(p.sum(), Ok(QType::holding(-248, 1266, 0)));

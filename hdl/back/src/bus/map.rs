@@ -53,7 +53,7 @@ fn markdown(design: &Design, banks: &[Bank]) -> String {
         let name = format!("{}_{}.mem", design.modules[b.module].name, m.name);
         let file = if b.buffered { format!("registers/{name}") } else { format!("rtl/{name}") };
         let what = m.run_time.as_deref().unwrap_or_default();
-        let begins = if b.buffered { "After reset" } else { "After configuration" };
+        let begins = if b.buffered && !b.copies { "After reset" } else { "After configuration" };
         let stride = 4u64 << b.column_bits;
         let last = b.base + (m.words.len() as u64 - 1) * stride;
         writeln!(
@@ -79,6 +79,12 @@ fn markdown(design: &Design, banks: &[Bank]) -> String {
             next sample back until the last one has left, brings all stores' words into use in one cycle, and goes on. While\n\
             `pending` or `checking` is 1, accesses to stores, `COMMIT` and `CHECK` are refused, and `CRC` while `checking` is 1. Reset makes\n\
             both what waits and what is in use the weights of the network.\n";
+    }
+    if banks.iter().any(|b| b.copies) {
+        out += "\nMemories of two halves are stores whose words lie in a memory; what comes into use is copied into the other half, and `pending`\n\
+            stays 1 until that is done (two cycles a word). Reset leaves their words as they are: after it, load all of them again if\n\
+            any were written and not committed, or `pending` was 1. Where a word has a gap behind it, up to a power of two of 32 bits, the\n\
+            gap reads as zero and is part of the checksum.\n";
     }
     out += "\nWhat to write is in the `.mem` files of a build of the same network with other weights: line n, counted from 0, is word n.\n";
     out

@@ -12,7 +12,7 @@ use crate::render::{File, print};
 /// What the register at address 0 reads as: `NERV`.
 const ID: u32 = 0x4e45_5256;
 
-pub(crate) use modules::{bank, store};
+pub(crate) use modules::{bank, pair, store};
 
 /// What all memories hear, and what stores hear, too.
 const SHARED: [&str; 4] = ["bus_free", "bus_write", "bus_wdata", "bus_wstrb"];
@@ -121,7 +121,7 @@ pub(crate) fn context(design: &Design) -> Value {
     }
     for bank in &banks {
         let name = net(design, bank);
-        for part in ["select", "address", "rdata"] {
+        for part in parts(bank) {
             list.push([format!("{name}_{part}"), format!("{name}_{part}")]);
         }
     }
@@ -132,7 +132,7 @@ pub(crate) fn context(design: &Design) -> Value {
     }
     let named: Vec<Value> = banks
         .iter()
-        .map(|b| json!({"name": net(design, b), "bus_bits": b.row_bits + b.column_bits}))
+        .map(|b| json!({"name": net(design, b), "bus_bits": b.row_bits + b.column_bits, "copies": b.copies}))
         .collect();
     let (i2c, wires) = i2c(design);
     json!({"module": format!("{}_bus", design.name), "connections": list, "banks": named, "live": live(design), "stores": stores(design),
@@ -148,6 +148,7 @@ pub(crate) fn module_ports(module: &Module, design: &Design) -> Vec<String> {
         list.push(format!("input  wire bus_{name}_select"));
         list.push(format!("input  wire [{}:0] bus_{name}_address", bits - 1));
         list.push(format!("output wire [31:0] bus_{name}_rdata"));
+        list.extend(bank.copies.then(|| format!("output wire bus_{name}_copies")));
         heard = hears(bank);
     }
     let shared = heard.iter().map(|port| match *port {
@@ -157,6 +158,11 @@ pub(crate) fn module_ports(module: &Module, design: &Design) -> Vec<String> {
     });
     list.extend(shared);
     list
+}
+
+/// What passes between the bus and one bank.
+fn parts(bank: &Bank) -> &'static [&'static str] {
+    if bank.copies { &["select", "address", "rdata", "copies"] } else { &["select", "address", "rdata"] }
 }
 
 /// What the module of a bank hears of the bus beside accesses.
@@ -170,7 +176,7 @@ pub(crate) fn connections(design: &Design, module: usize) -> Vec<[String; 2]> {
     let mut heard: &[&str] = &[];
     for bank in design.banks().iter().filter(|b| b.module == module) {
         let (name, net) = (design.held(bank).name, net(design, bank));
-        for part in ["select", "address", "rdata"] {
+        for part in parts(bank) {
             list.push([format!("bus_{name}_{part}"), format!("{net}_{part}")]);
         }
         heard = hears(bank);
@@ -191,7 +197,7 @@ pub(crate) fn files(design: &Design, registry: &Registry, origin: &str) -> Vec<F
         .iter()
         .map(|b| {
             json!({"name": net(design, b), "bus_bits": b.row_bits + b.column_bits, "size_bits": b.size_bits(),
-                "page": format!("{:x}", b.base >> b.size_bits()), "buffered": b.buffered})
+                "page": format!("{:x}", b.base >> b.size_bits()), "buffered": b.buffered, "copies": b.copies})
         })
         .collect();
     let header = vec![
@@ -202,14 +208,16 @@ pub(crate) fn files(design: &Design, registry: &Registry, origin: &str) -> Vec<F
     let outputs: Vec<String> = (0..design.outputs.len()).map(|n| format!("output_{n}")).collect();
     // From the last word of a store to the first of the next.
     let ends: Vec<(u64, u64)> = (banks.iter().filter(|b| b.buffered))
-        .map(|b| (b.base >> 2, (b.base >> 2) + design.held(b).words.len() as u64 - 1))
+        .map(|b| (b.base >> 2, (b.base >> 2) + ((design.held(b).words.len() as u64) << b.column_bits) - 1))
         .collect();
     let next = |n: usize| ends.get(n + 1).map(|(first, _)| format!("{first:x}"));
     let scans: Vec<Value> = (ends.iter().enumerate())
         .map(|(n, (_, last))| json!({"last": format!("{last:x}"), "next": next(n)}))
         .collect();
+    let copies: Vec<String> =
+        banks.iter().filter(|b| b.copies).map(|b| format!("{}_copies", net(design, b))).collect();
     let context = json!({
-        "live": live(design), "stores": stores(design), "scans": scans,
+        "copies": copies.join(" | "), "live": live(design), "stores": stores(design), "scans": scans,
         "first_word": ends.first().map(|(first, _)| format!("{first:x}")),
         "module": module, "header": header, "axil": axil(design), "outputs": outputs, "banks": list,
         "address_bits": bits, "id": format!("{ID:08x}"),

@@ -12,7 +12,7 @@ pub(super) const CLOCKS: u32 = 40;
 /// A spike on the two wires that has to go unnoticed, nanoseconds.
 const SPIKE_NS: u32 = 50;
 
-/// The module of a memory that is written at run time.
+/// The module of a memory that is written at run time, while no sample is in the design.
 pub(crate) fn bank(
     registry: &Registry,
     module: &str,
@@ -21,6 +21,49 @@ pub(crate) fn bank(
     style: &str,
     origin: &str,
 ) -> File {
+    let mut context = written(module, memory, file, style);
+    context["header"] = json!([
+        format!("{module}: a memory that the register bus writes"),
+        format!("{origin}. Do not edit."),
+        format!("Its contents after configuration are those of {file}; reset leaves them as they are."),
+    ]);
+    File { path: format!("rtl/{module}.v"), text: print(registry, "bank.v", None, &context) }
+}
+
+/// The module of a memory of two halves, one in use and one that waits, and what both hold at first.
+pub(crate) fn pair(
+    registry: &Registry,
+    module: &str,
+    memory: &Memory,
+    file: &str,
+    style: &str,
+    origin: &str,
+) -> [File; 3] {
+    let mut context = written(module, memory, file, style);
+    context["header"] = json!([
+        format!("{module}: a memory that the register bus writes beside what is in use"),
+        format!("{origin}. Do not edit."),
+        format!(
+            "Both halves of {file} are the words of the network. Reset makes the first half the one in use."
+        ),
+    ]);
+    let rows = 1usize << counter_bits(memory.words.len());
+    context["last_place"] = json!(2 * rows - 1);
+    context["last_row"] = json!(memory.words.len() - 1);
+    let zero = "0".repeat(memory.width.div_ceil(4));
+    let half: Vec<&str> =
+        memory.words.iter().map(String::as_str).chain(std::iter::repeat(zero.as_str())).take(rows).collect();
+    let both = half.join("\n") + "\n";
+    [
+        File { path: format!("rtl/{module}.v"), text: print(registry, "pair.v", None, &context) },
+        File { path: format!("rtl/{file}"), text: both.repeat(2) },
+        // What to write for these words is what another build of the network has here.
+        File { path: format!("registers/{file}"), text: memory.words.join("\n") + "\n" },
+    ]
+}
+
+/// What both print of a memory.
+fn written(module: &str, memory: &Memory, file: &str, style: &str) -> Value {
     let width = memory.width;
     let (row_bits, columns) = (counter_bits(memory.words.len()), width.div_ceil(32));
     let column_bits = if columns > 1 { counter_bits(columns) } else { 0 };
@@ -37,17 +80,11 @@ pub(crate) fn bank(
         let strobes = width.div_ceil(8);
         unused.extend((strobes < 4).then(|| format!("bus_wstrb[3:{strobes}]")));
     }
-    let header = vec![
-        format!("{module}: a memory that the register bus writes"),
-        format!("{origin}. Do not edit."),
-        format!("Its contents after configuration are those of {file}; reset leaves them as they are."),
-    ];
-    let context = json!({
-        "module": module, "header": header, "file": file, "style": style, "width": width, "depth": memory.words.len(),
+    json!({
+        "module": module, "file": file, "style": style, "width": width, "depth": memory.words.len(),
         "row_bits": row_bits, "column_bits": column_bits, "bus_bits": row_bits + column_bits,
         "padded": 32usize << column_bits, "bytes": bytes, "unused": unused.join(", "),
-    });
-    File { path: format!("rtl/{module}.v"), text: print(registry, "bank.v", None, &context) }
+    })
 }
 
 /// The module of a store: two words for each, one in use and one that waits.

@@ -70,6 +70,18 @@ pub(super) struct Found {
     pub(super) instances: BTreeMap<String, String>,
 }
 
+impl Declared {
+    /// Whether it holds code words, which need no copies.
+    pub(super) fn coded(&self) -> bool {
+        self.attribute.starts_with(&format!("(* {}", super::ecc::MARK))
+    }
+
+    /// Whether writes to it stay as they are.
+    pub(super) fn stays(&self) -> bool {
+        self.array.is_some() || self.coded()
+    }
+}
+
 impl Statement {
     /// Whether it has a loop.
     pub(super) fn loops(&self) -> bool {

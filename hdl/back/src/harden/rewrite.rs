@@ -15,7 +15,7 @@ pub(super) fn registers(found: &Found) -> Result<Vec<&Declared>, String> {
     for (block, clocked) in found.clocked.iter().enumerate() {
         for a in clocked.body.assignments().iter().filter(|a| a.clocked) {
             let place = declared(found, &a.name, &clocked.scope)?;
-            if found.declared[place].array.is_some() {
+            if found.declared[place].stays() {
                 continue;
             }
             let (first, part) = writer.entry(place).or_insert((block, true));
@@ -59,7 +59,7 @@ pub(super) fn triplicate(text: &str, found: &Found, cell: &str) -> Result<(Strin
         edits.push((line_end..line_end, instance));
     }
     // A memory that is read into registers of another module is read in the same cycle, which no block RAM can do.
-    for d in found.declared.iter().filter(|d| d.attribute.contains("\"block\"")) {
+    for d in found.declared.iter().filter(|d| d.attribute.contains("\"block\"") && !d.coded()) {
         let array = d.array.as_deref().unwrap_or_default();
         edits.push((d.at.clone(), format!("reg {} {}{array};", d.kind, d.name)));
     }
@@ -115,7 +115,7 @@ fn rewrite(
     let found = reads.found;
     let all = clocked.body.assignments();
     let is_memory = |name: &str| -> Result<bool, String> {
-        Ok(found.declared[declared(found, name, &clocked.scope)?].array.is_some())
+        Ok(found.declared[declared(found, name, &clocked.scope)?].stays())
     };
     let (mut written, mut memories) = (Vec::new(), Vec::new());
     for a in all.iter().filter(|a| a.clocked) {

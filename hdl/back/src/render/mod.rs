@@ -135,10 +135,15 @@ impl Renderer<'_> {
         let text = memory.words.join("\n") + "\n";
         let style = if memory.words.len() <= self.target.lut_ram_words { "distributed" } else { "block" };
         let module = format!("{}_{}", self.module.name, memory.name);
-        if memory.run_time.is_some() {
-            files.push(bus::bank(self.registry, &module, memory, &file, style, &origin(self.design)));
+        let origin = origin(self.design);
+        if memory.run_time.is_some() && memory.buffered {
+            files.extend(bus::pair(self.registry, &module, memory, &file, style, &origin));
+        } else {
+            if memory.run_time.is_some() {
+                files.push(bus::bank(self.registry, &module, memory, &file, style, &origin));
+            }
+            files.push(File { path: format!("rtl/{file}"), text });
         }
-        files.push(File { path: format!("rtl/{file}"), text });
         json!({"file": file, "width": memory.width, "depth": memory.words.len(), "style": style,
             "module": module})
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use nervure_back::{Options, harden};
+use nervure_back::{Guard, Options, harden};
 use nervure_core::ident::ident;
 use nervure_core::{Samples, Target};
 use nervure_sim::asic::needs_liberty;
@@ -88,7 +88,7 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
         most_stages: args.stages,
         separate: args.no_fuse,
         effort: args.effort,
-        bus: args.bus.into(),
+        bus: args.bus.map(Into::into),
     };
     let plan = folding.plan(board.as_ref(), target, &options)?;
     let mut set = args.set.clone();
@@ -101,9 +101,12 @@ pub(crate) fn build(console: &Console, args: &BuildArgs) -> Result<bool> {
         note_slow(console, &compiled);
     }
     let files = compiled.files(&registry);
-    let (files, hardened) = match args.harden {
-        Some(Harden::Tmr) => harden(&compiled.design, &registry, files).map(|(f, h)| (f, Some(h)))?,
-        None => (files, None),
+    let on = |how: Harden| args.harden.contains(&how);
+    let guard = Guard { registers: on(Harden::Tmr), memories: on(Harden::Ecc) };
+    let (files, hardened) = if guard == Guard::default() {
+        (files, None)
+    } else {
+        harden(&compiled.design, &registry, files, guard).map(|(f, h)| (f, Some(h)))?
     };
     let lines: usize = files.iter().map(|f| f.text.lines().count()).sum();
     let seconds = Seconds {
@@ -317,7 +320,7 @@ fn manifest(
         "clock_mhz": design.clock_mhz,
         "most_stages": args.stages,
         "effort": args.effort,
-        "bus": args.bus.name(),
+        "bus": design.bus.name(),
         "fused": !args.no_fuse,
         "seed": args.seed,
         "samples": {"file": input.file, "sha256": sha, "count": input.samples.count, "steps": input.samples.steps},

@@ -36,13 +36,16 @@ pub(super) fn faults(
     let rtl = args.dir.join("rtl");
     let subject = Subject { design: &compiled.design, network: &compiled.network, rtl: &rtl };
     let stage = console.stage("faults", count as usize);
-    let options = FaultOptions { count, seed: args.seed, window };
+    let options = FaultOptions { count, seed: args.seed, window, twice: false };
     let Some(found) = inject(&bench, &subject, samples, &trace, &options)? else {
         console.commands("", "");
         return Ok(true);
     };
     let seconds = stage.done(&format!("{count} flips"));
-    let shown = found.count(Effect::Silent) + found.count(Effect::Hung);
+    // Registers are only guarded by copies.
+    let all = hardened["mode"].as_str().is_some_and(|mode| mode.split(',').any(|how| how == "tmr"));
+    let guarded = found.flips.iter().filter(|f| all || f.coded);
+    let shown = guarded.filter(|f| [Effect::Silent, Effect::Hung].contains(&f.effect)).count();
     let passed = hardened.is_null() || shown == 0;
     let object = json!({
         "name": compiled.network.name, "passed": passed, "seed": args.seed, "harden": hardened,
@@ -50,7 +53,7 @@ pub(super) fn faults(
             "flips": found.flips.len(), "masked": found.count(Effect::Masked),
             "detected": found.count(Effect::Detected), "hung": found.count(Effect::Hung),
             "silent": found.count(Effect::Silent), "registers": found.registers,
-            "flip_flops": found.flip_flops, "window_samples": found.window,
+            "flip_flops": found.flip_flops, "memory_bits": found.memory_bits, "window_samples": found.window,
             "silent_registers": by_register(&found, Effect::Silent), "hung_registers": by_register(&found, Effect::Hung),
             "first_silent": found.flips.iter().find(|f| f.effect == Effect::Silent),
             "time_s": rounded(seconds),
@@ -69,11 +72,12 @@ fn words(object: &Value, found: &Faults, passed: bool) -> String {
     let n = |effect| thousands(found.count(effect) as u64);
     let row = |name: &str, text: String| vec![name.to_owned(), text];
     let mut parts = vec![format!(
-        "{}: {} flips in {} flip-flops of {} registers, {} samples a run",
+        "{}: {} flips in {} flip-flops of {} registers and {} bits of coded memories, {} samples a run",
         object["name"].as_str().unwrap_or_default(),
         thousands(found.flips.len() as u64),
         thousands(found.flip_flops),
         thousands(found.registers as u64),
+        thousands(found.memory_bits),
         found.window
     )];
     parts.push(table(&[

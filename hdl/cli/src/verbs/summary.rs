@@ -79,9 +79,11 @@ fn hardened(h: &Value) -> Vec<String> {
         return Vec::new();
     }
     let mut lines = vec![format!("{}: {} registers in three copies", s(&h["mode"]), h["registers"])];
-    for (key, what) in
-        [("constant_memories", "in logic, nothing to upset"), ("unprotected_memories", "NOT protected")]
-    {
+    for (key, what) in [
+        ("coded_memories", "one flip in a word is corrected"),
+        ("constant_memories", "in logic, nothing to upset"),
+        ("unprotected_memories", "NOT protected"),
+    ] {
         let list = strings(&h[key]);
         lines.extend((!list.is_empty()).then(|| format!("{what}: {}", list.join(", "))));
     }

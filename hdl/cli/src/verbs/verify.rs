@@ -156,7 +156,7 @@ fn options(manifest: &Value) -> Options {
     let number = |field: &str| manifest[field].as_u64().and_then(|n| u32::try_from(n).ok());
     let separate = manifest["fused"] == false;
     let effort = manifest["effort"].as_u64();
-    let bus = if manifest["bus"] == "i2c" { Bus::I2c } else { Bus::AxiLite };
+    let bus = manifest["bus"].as_str().and_then(Bus::named);
     Options { clock_mhz: number("clock_mhz"), most_stages: number("most_stages"), separate, effort, bus }
 }
 

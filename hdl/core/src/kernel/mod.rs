@@ -252,6 +252,7 @@ impl Store {
             width: self.packed() * bits,
             words: rows.collect(),
             run_time: Some(holds),
+            buffered: true,
         }
     }
 }

@@ -3,7 +3,7 @@
 pub(crate) mod mismatch;
 pub(crate) mod walk;
 
-use nervure_core::{AnyBlock, Registry};
+use nervure_core::{AnyBlock, Bus, Registry};
 use serde_json::{Map, Value, json};
 
 use crate::document;
@@ -25,6 +25,10 @@ pub fn schema(registry: &Registry) -> Value {
         "properties": {
             "nervure": {"const": 1, "description": "Version of the file format."},
             "name": {"type": "string", "minLength": 1, "description": "Name of the network."},
+            "bus": {
+                "enum": Bus::NAMES.map(|(name, _)| name),
+                "description": "What reaches weights that are written at run time; AXI4-Lite unless given.",
+            },
             "inputs": {"type": "array", "items": input, "description": "What enters."},
             "layers": {
                 "type": "array",

@@ -23,6 +23,8 @@ pub(crate) const REQUANT: &str = "act/requant";
 pub(crate) const MAX: &str = "pool/max";
 /// The sum of a window.
 pub(crate) const AVERAGE: &str = "pool/average";
+/// Sums of windows that do not overlap, of maps that pass pixel by pixel.
+pub(crate) const SUM2D: &str = "pool/sum2d";
 /// A sum of two or more.
 pub(crate) const ADD: &str = "seq/add";
 /// Another fixed-point format.

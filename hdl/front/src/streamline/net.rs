@@ -256,12 +256,15 @@ impl Net {
     /// The layers of the file that a layer becomes, with their names.
     fn parts(&self, layer: &Layer, engine: Engine, lanes: usize) -> Vec<(String, Part)> {
         let Some(linear) = &layer.linear else {
-            let part = Part {
+            let mut part = Part {
                 block: layer.block,
                 from: None,
                 fields: layer.fields.clone(),
                 arrays: layer.arrays.clone(),
             };
+            if engine == Engine::Folded {
+                streamed::pool(&mut part, layer.shape.len() - 1, self.beat(layer, lanes));
+            }
             return vec![(layer.name.clone(), part)];
         };
         let (lo, hi) = linear.weights.iter().fold((0, 0), |(a, b), w| (*w.min(&a), *w.max(&b)));
@@ -301,6 +304,19 @@ impl Net {
         last.fields.extend(layer.fields.clone());
         last.arrays.splice(0..0, layer.arrays.clone());
         parts
+    }
+
+    /// Channels a beat of what `layer` reads: as many as the folded matrix before it gives, one where there is none.
+    fn beat(&self, layer: &Layer, lanes: usize) -> usize {
+        let mut before = layer;
+        while let [from, ..] = before.from[..] {
+            before = &self.layers[from];
+            if let Some(linear) = &before.linear {
+                let (outputs, groups) = (linear.bias.len(), linear.conv.as_ref().map_or(1, |(_, g)| *g));
+                return streamed::beat(outputs / groups, linear.weights.len() / outputs, lanes);
+            }
+        }
+        1
     }
 
     fn weights(linear: &Linear) -> Vec<Owned> {

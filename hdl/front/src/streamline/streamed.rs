@@ -24,6 +24,33 @@ pub(super) fn folding(outputs: usize, inputs: usize, lanes: usize) -> Map<String
     Map::from_iter([("pe".to_owned(), json!(pe)), ("simd".to_owned(), json!(simd))])
 }
 
+/// Outputs of a folded layer that leave in one beat.
+pub(super) fn beat(outputs: usize, inputs: usize, lanes: usize) -> usize {
+    shares(outputs, inputs, lanes).0
+}
+
+/// Largest window of a pool that has a tap for each of its elements; a larger one waits for the whole map.
+const TAPS: usize = 64;
+
+/// A pool over a map of `axes` axes takes pixel after pixel, `lanes` channels a beat. Sums of windows that lie side by side
+/// are kept open instead of all their elements.
+pub(super) fn pool(part: &mut Part, axes: usize, lanes: usize) {
+    let list = |field: &str| -> Option<Vec<u64>> {
+        part.fields.get(field)?.as_array().map(|l| l.iter().filter_map(Value::as_u64).collect())
+    };
+    let Some(kernel) = list("kernel") else { return };
+    let apart = list("stride").is_none_or(|s| s.iter().zip(&kernel).all(|(s, k)| s >= k));
+    if part.block == blocks::AVERAGE && axes == 2 && apart {
+        part.block = blocks::SUM2D;
+        part.fields.remove("divide");
+        part.fields.insert("input_lanes".into(), json!(lanes));
+    } else if [blocks::MAX, blocks::AVERAGE].contains(&part.block)
+        && kernel.iter().product::<u64>() <= TAPS as u64
+    {
+        part.fields.insert("lanes".into(), json!(lanes));
+    }
+}
+
 /// Whether no window lies in the padding alone: line buffers have no room for that.
 pub(super) fn streams(window: &Window) -> bool {
     let axis = |n: usize| window.padding[n].iter().all(|p| *p <= (window.kernel[n] - 1) * window.dilation[n]);
