@@ -10,6 +10,7 @@ pub(crate) mod leak;
 pub(crate) mod membrane;
 pub(crate) mod narrow;
 pub(crate) mod neuron;
+pub(crate) mod pattern;
 pub(crate) mod per_element;
 pub(crate) mod slide;
 pub(crate) mod spikes;

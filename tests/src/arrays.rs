@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use nervure_core::num::Multiplier;
+
 /// One array.
 #[derive(Debug, Clone)]
 pub struct Array {
@@ -25,6 +27,20 @@ impl Array {
     pub fn floats(&self) -> Vec<f32> {
         self.data.iter().map(|bits| f32::from_bits(*bits as u32)).collect()
     }
+}
+
+/// A positive float32 as a 24-bit integer and a right shift.
+fn significand(scale: f32) -> (i64, i64) {
+    let bits = i64::from(scale.to_bits());
+    let exponent = bits >> 23;
+    assert!((1..255).contains(&exponent), "a normal positive number");
+    ((bits & 0x7f_ffff) | 0x80_0000, 150 - exponent)
+}
+
+/// ONNX Runtime's scales: product and quotient, each rounded to a float32.
+pub fn onnx_scale(a_scale: f32, w_scales: &[f32], y_scale: f32) -> Multiplier {
+    let (multiplier, shift) = w_scales.iter().map(|w| significand(a_scale * w / y_scale)).unzip();
+    Multiplier { multiplier, shift }
 }
 
 /// A folder of outside test data beside the workspace; prints which test is skipped where there is none.

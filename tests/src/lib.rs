@@ -44,6 +44,11 @@ pub fn blessing() -> bool {
     std::env::var_os("NERVURE_BLESS").is_some()
 }
 
+/// A number that the environment sets, or what it is otherwise.
+pub fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
+
 /// A seeded generator.
 pub fn rng(seed: u64) -> Rng {
     Rng::seed_from_u64(seed)

@@ -4,25 +4,15 @@
 
 use nervure_core::num::Multiplier;
 use nervure_core::{QType, Requant, TensorType};
-use nervure_tests::arrays::{outside, read_npz};
+use nervure_tests::arrays::{onnx_scale, outside, read_npz};
 use nervure_tests::registry;
 use serde_json::{Value, json};
 
 const FILES: [&str; 2] = ["minilm_l0_query.npz", "effnet_b6_project.npz"];
 const PATTERNS: [&str; 5] = ["dense", "1of4", "2of4", "2of8", "4of8"];
 
-/// A positive float32 as a 24-bit integer and a right shift.
-fn significand(scale: f32) -> (i64, i64) {
-    let bits = i64::from(scale.to_bits());
-    let exponent = bits >> 23;
-    assert!((1..255).contains(&exponent), "a normal positive number");
-    ((bits & 0x7f_ffff) | 0x80_0000, 150 - exponent)
-}
-
-/// ONNX Runtime's scale: product and quotient, each rounded to a float32.
-fn onnx(a_scale: f32, w_scale: &[f32], y_scale: f32) -> Requant {
-    let (multiplier, shift) = w_scale.iter().map(|w| significand(a_scale * w / y_scale)).unzip();
-    Requant::Onnx { onnx: Multiplier { multiplier, shift } }
+fn onnx(a_scale: f32, w_scales: &[f32], y_scale: f32) -> Requant {
+    Requant::Onnx { onnx: onnx_scale(a_scale, w_scales, y_scale) }
 }
 
 /// Outputs that differ.

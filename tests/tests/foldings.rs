@@ -6,7 +6,7 @@ use nervure_back::Options;
 use nervure_core::block::Rng;
 use nervure_core::{Network, QType, TensorType};
 use nervure_front::NetworkBuilder;
-use nervure_tests::{Built, golden, noise, registry, rng, target};
+use nervure_tests::{Built, golden, noise, registry, rng, setting, target};
 use rand::RngExt;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ const FOLDINGS: u64 = 50;
 const SAMPLES: usize = 6;
 
 fn seed() -> u64 {
-    std::env::var("NERVURE_SEED").ok().and_then(|v| v.parse().ok()).unwrap_or(1)
+    setting("NERVURE_SEED", 1)
 }
 
 fn divisor(n: usize, rng: &mut Rng) -> usize {

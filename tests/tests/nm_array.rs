@@ -10,18 +10,14 @@ use nervure_core::block::Rng;
 use nervure_core::{Elements, Network, QType, Samples, TensorType};
 use nervure_front::NetworkBuilder;
 use nervure_sim::cosim::{Subject, reload};
-use nervure_tests::arrays::{Array, outside, read_npz};
-use nervure_tests::{Built, alone, bench, golden, noise, on_two_threads, registry, rng, target};
+use nervure_tests::arrays::{Array, onnx_scale, outside, read_npz};
+use nervure_tests::{Built, alone, bench, golden, noise, on_two_threads, registry, rng, setting, target};
 use rand::RngExt;
 use serde_json::{Value, json};
 
 const BLOCK: &str = "engine/nm_array";
 /// Arrays of [`random_arrays_are_exact`].
 const CASES: u64 = 200;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
-}
 
 /// A random input: a map, rows, or one row.
 fn input(rng: &mut Rng) -> TensorType {
@@ -53,18 +49,8 @@ fn random_arrays_are_exact() {
     assert!(wrong.is_empty(), "{} of {count} arrays\n\n{}", wrong.len(), wrong.join("\n\n"));
 }
 
-/// A positive float32 as a 24-bit integer and a right shift.
-fn significand(scale: f32) -> (i64, i64) {
-    let bits = i64::from(scale.to_bits());
-    assert!((1..255).contains(&(bits >> 23)), "a normal positive number");
-    ((bits & 0x7f_ffff) | 0x80_0000, 150 - (bits >> 23))
-}
-
-/// ONNX Runtime's scales: product and quotient, each rounded to a float32.
 fn onnx(a_scale: f32, w_scales: &[f32], y_scale: f32) -> Value {
-    let (multiplier, shift): (Vec<i64>, Vec<i64>) =
-        w_scales.iter().map(|w| significand(a_scale * w / y_scale)).unzip();
-    json!({"onnx": {"multiplier": multiplier, "shift": shift}})
+    json!({"onnx": onnx_scale(a_scale, w_scales, y_scale)})
 }
 
 /// A matrix `[in, out]` as weights `[out, in]`, less a zero of each output.
@@ -210,11 +196,7 @@ fn specs(arrays: &BTreeMap<String, Array>) -> Vec<Spec> {
             let q = if signed { QType::signed(8) } else { QType::unsigned(8) };
             for n in 0..a.data.len() / len {
                 let w = Array { shape: w_shape.to_vec(), data: b.data[n * w_len..][..w_len].to_vec() };
-                let zeros = if name.contains("matmulinteger") {
-                    list_of("b_zero_point")
-                } else {
-                    list_of("b_zero_point")
-                };
+                let zeros = list_of("b_zero_point");
                 let rescale = (!name.contains("integer")).then(|| {
                     json!({"mode": onnx(scale("a")[0], &scale("b"), scale("y")[0]), "output": q, "zero_point": zero("y_zero_point")})
                 });

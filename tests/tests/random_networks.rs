@@ -10,17 +10,13 @@ use nervure_back::Options;
 use nervure_core::block::Rng;
 use nervure_core::network::NodeId;
 use nervure_core::{InputPort, Network, Node, QType, Rate, TensorRef, TensorType};
-use nervure_tests::{Built, noise, registry, rng};
+use nervure_tests::{Built, noise, registry, rng, setting};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use rand::RngExt;
 
 /// Networks of one of the two tests, unless `NERVURE_CASES` says otherwise.
 const CASES: u32 = 50;
-
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
-}
 
 /// One of the things that can enter a network: events, spikes, or integers once a step or once a frame.
 fn input(rng: &mut Rng) -> TensorType {

@@ -4,7 +4,8 @@ use nervure_core::num::gcd;
 use nervure_core::{Diagnostic, QType, diag};
 
 use super::layer::Stage;
-use super::{Layer, Params, Pattern};
+use super::{Layer, Params};
+use crate::shared::pattern::Pattern;
 
 /// How activations reach the groups of slots for one pattern.
 ///
@@ -180,11 +181,7 @@ impl Array {
 fn feeds(p: &Params, group: usize) -> Result<(usize, Vec<Feed>, Vec<Feed>), Diagnostic> {
     let others = p.run_time.as_ref().map_or(&[][..], |r| &r.patterns);
     let patterns: Vec<Pattern> = p.layers.iter().map(Layer::pattern).chain(others.iter().copied()).collect();
-    if let Some(bad) = others.iter().find(|p| !(1..17).contains(&p.m) || !(1..=p.m).contains(&p.n)) {
-        let message = format!("{} of {} is no pattern", bad.n, bad.m);
-        let help = "give `n` from 1 to `m`, and `m` from 1 to 16";
-        return Err(Diagnostic::new("E0201", message, help).at("patterns").at("run_time"));
-    }
+    others.iter().try_for_each(|p| p.check(16)).map_err(|d| d.at("run_time"))?;
     let used = &patterns[..p.layers.len()];
     if let Some(layer) = used.iter().position(|p| !others.is_empty() && !others.contains(p)) {
         let Pattern { n, m } = used[layer];

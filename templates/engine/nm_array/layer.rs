@@ -4,6 +4,7 @@ use nervure_core::num::Rounding;
 use nervure_core::{Diagnostic, QType, Tensor, TensorType, diag};
 
 use super::{Layer, Params, Rescale};
+use crate::shared::pattern::Crowded;
 use crate::shared::window::{self, Axis, Lie};
 use crate::shared::{flat, sum_range};
 
@@ -173,27 +174,20 @@ fn geometry(layer: &Layer, input: &TensorType) -> Result<([Axis; 2], usize, Vec<
 /// Errors: `E0208` naming the first block that holds too many weights.
 fn check_pattern(layer: &Layer, channels: usize) -> Result<(), Diagnostic> {
     let pattern = layer.pattern();
-    diag::in_range("m", pattern.m, 1..17).map_err(|d| d.at("pattern"))?;
-    diag::in_range("n", pattern.n, 1..pattern.m + 1).map_err(|d| d.at("pattern"))?;
-    for (tap, weights) in layer.weights.data.chunks(channels).enumerate() {
-        for (block, weights) in weights.chunks(pattern.m).enumerate() {
-            let count = weights.iter().filter(|w| **w != 0).count();
-            if count > pattern.n {
-                let (from, to) = (block * pattern.m, block * pattern.m + weights.len() - 1);
-                let taps = layer.weights.data.len() / channels / layer.weights.shape[0];
-                let message = format!(
-                    "`weights` of output {}, tap {}, channels {from} to {to} has {count} weights that are not zero, but `pattern` allows {} of {}",
-                    tap / taps,
-                    tap % taps,
-                    pattern.n,
-                    pattern.m
-                );
-                let help = "prune the weights to the pattern before they come here, or allow a larger `n`";
-                return Err(Diagnostic::new("E0208", message, help).at("weights"));
-            }
-        }
-    }
-    Ok(())
+    pattern.check(16)?;
+    let Some(Crowded { row, inputs: [from, to], count, .. }) = pattern.broken_by(&layer.weights) else {
+        return Ok(());
+    };
+    let taps = layer.weights.data.len() / channels / layer.weights.shape[0];
+    let message = format!(
+        "`weights` of output {}, tap {}, channels {from} to {to} has {count} weights that are not zero, but `pattern` allows {} of {}",
+        row / taps,
+        row % taps,
+        pattern.n,
+        pattern.m
+    );
+    let help = "prune the weights to the pattern before they come here, or allow a larger `n`";
+    Err(Diagnostic::new("E0208", message, help).at("weights"))
 }
 
 /// Errors: a scale that the array cannot do.

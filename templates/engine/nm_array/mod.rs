@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::shared::neuron::one;
+use crate::shared::pattern::Pattern;
 use array::Array;
 use golden::Maps;
 use layer::Stage;
@@ -114,18 +115,6 @@ pub(crate) struct Layer {
     pool: Option<[usize; 2]>,
 }
 
-/// At most `n` of `m` consecutive weights are not zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Pattern {
-    /// Weights kept in a block, 1 to `m`.
-    #[schemars(range(min = 1, max = 16))]
-    n: usize,
-    /// Input channels in a block, 1 to 16.
-    #[schemars(range(min = 1, max = 16))]
-    m: usize,
-}
-
 /// From a sum to an activation: `clamp(round(sum * scale) + zero_point)`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -140,10 +129,6 @@ pub(crate) struct Rescale {
     /// Smallest and largest result; all of `output` unless given. ReLU and ReLU6 are ranges.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     range: Option<[i64; 2]>,
-}
-
-impl Pattern {
-    const DENSE: Self = Self { n: 1, m: 1 };
 }
 
 impl Layer {

@@ -5,25 +5,8 @@ use nervure_core::num::{Multiplier, Shift};
 use nervure_core::{QType, Requant, Rounding, Tensor, TensorType};
 use rand::RngExt;
 
-use super::{Layer, NmArray, Params, Pattern, Rescale, RunTime};
-
-/// Random weights of which each block of `m` channels has at most `n`.
-fn weights(shape: &[usize], pattern: Pattern, format: QType, rng: &mut Rng) -> Tensor {
-    let channels = shape[shape.len() - 1];
-    let mut data = Vec::new();
-    for _ in 0..shape.iter().product::<usize>() / channels {
-        for from in (0..channels).step_by(pattern.m) {
-            let len = pattern.m.min(channels - from);
-            let mut kept = pattern.n.min(len);
-            for left in (1..=len).rev() {
-                let keep = rng.random_range(0..left) < kept;
-                kept -= usize::from(keep);
-                data.push(if keep { rng.random_range(format.min()..=format.max()) } else { 0 });
-            }
-        }
-    }
-    Tensor::new(shape, data)
-}
+use super::{Layer, NmArray, Params, Rescale, RunTime};
+use crate::shared::pattern::Pattern;
 
 /// A layer of this shape that keeps results spread over the output's range.
 fn layer(
@@ -35,7 +18,7 @@ fn layer(
 ) -> Layer {
     let bias = (0..shape[0]).map(|_| rng.random_range(-300..300)).collect();
     Layer {
-        weights: weights(shape, pattern.unwrap_or(Pattern::DENSE), format, rng),
+        weights: pattern.unwrap_or(Pattern::DENSE).weights(shape, format, rng),
         bias: rng.random::<bool>().then(|| Tensor::vector(bias)),
         pattern,
         input_zero: 0,

@@ -6,9 +6,10 @@ use nervure_core::num::{Overflow, counter_bits};
 use nervure_core::{QType, Target, Timing};
 use serde_json::json;
 
+use super::Params;
 use super::planes::planes;
-use super::{Params, Pattern};
 use crate::shared::area;
+use crate::shared::pattern::Pattern;
 
 fn multiply(x: QType, weight: QType) -> Kernel {
     let k = Builder::new();

@@ -11,22 +11,11 @@ use rand::RngExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::shared::{divisor, sum_range};
+use crate::shared::pattern::{Crowded, Pattern};
+use crate::shared::{divisor, flat, sum_range};
 
 /// See the README.
 pub(crate) struct NmArray;
-
-/// At most `n` of `m` consecutive weights are not zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Pattern {
-    /// Weights kept in a block, 1 to `m`.
-    #[schemars(range(min = 1, max = 8))]
-    n: usize,
-    /// Inputs in a block, 1 to 8.
-    #[schemars(range(min = 1, max = 8))]
-    m: usize,
-}
 
 /// Parameters of `sparse/nm_array`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -78,71 +67,24 @@ impl Params {
 
     /// Format of the sum. Errors: `E0203` for fractions that do not fit together, `E0207` for a sum that does not fit.
     fn sum(&self) -> Result<QType, Diagnostic> {
-        let (x, w) = (self.input.format, self.weight_format);
-        let frac @ -64..=64 = i32::from(x.frac) + i32::from(w.frac) else {
-            let message = format!("{w} weights and {x} inputs make a fraction beyond -64 to 64 bits");
-            let help = "read the weights with another fraction";
-            return Err(Diagnostic::new("E0203", message, help).at("weight_format"));
-        };
-        let frac = frac as i8;
-        let (lo, hi) = sum_range(&self.weights, self.bias.as_ref(), x.min(), x.max());
-        let exact = QType::holding(lo, hi, frac);
-        let help = format!("the sum needs {exact}; widen or leave out `accumulator`");
-        match self.accumulator {
-            None if exact.bits > QType::MAX_BITS => {
-                let message =
-                    format!("the sum can be {lo} to {hi}, {} bits; at most {}", exact.bits, QType::MAX_BITS);
-                Err(Diagnostic::new("E0207", message, "use narrower inputs, weights or biases").at("weights"))
-            }
-            None => Ok(exact),
-            Some(a) if a.frac != frac => {
-                let message = format!("`accumulator` is {a}, but the products have {frac} fraction bits");
-                Err(Diagnostic::new("E0203", message, help).at("accumulator"))
-            }
-            Some(a) if lo < a.min().into() || hi > a.max().into() => {
-                let message = format!("`accumulator` is {a}, but the sum can be {lo} to {hi}");
-                Err(Diagnostic::new("E0207", message, help).at("accumulator"))
-            }
-            Some(a) => Ok(a),
-        }
+        let x = self.input.format;
+        let range = sum_range(&self.weights, self.bias.as_ref(), x.min(), x.max());
+        flat::accumulator(x, self.weight_format, range, self.accumulator)
     }
 
     /// Errors: `E0208` naming the first block that holds too many weights.
     fn check_pattern(&self) -> Result<(), Diagnostic> {
+        let Some(Crowded { row, block, inputs: [from, to], count }) = self.pattern.broken_by(&self.weights)
+        else {
+            return Ok(());
+        };
         let Pattern { n, m } = self.pattern;
-        for (row, weights) in self.weights.rows().enumerate() {
-            for (block, weights) in weights.chunks(m).enumerate() {
-                let count = weights.iter().filter(|w| **w != 0).count();
-                if count > n {
-                    let (from, to) = (block * m, block * m + weights.len() - 1);
-                    let message = format!(
-                        "`weights` row {row}, block {block} (inputs {from} to {to}) has {count} weights that are not zero, but `pattern` allows {n} of {m}"
-                    );
-                    let help =
-                        "prune the weights to the pattern before they come here, or allow a larger `n`";
-                    return Err(Diagnostic::new("E0208", message, help).at("weights"));
-                }
-            }
-        }
-        Ok(())
+        let message = format!(
+            "`weights` row {row}, block {block} (inputs {from} to {to}) has {count} weights that are not zero, but `pattern` allows {n} of {m}"
+        );
+        let help = "prune the weights to the pattern before they come here, or allow a larger `n`";
+        Err(Diagnostic::new("E0208", message, help).at("weights"))
     }
-}
-
-/// Random weights of which each block of `m` has `n` in random places (some of them zero by chance).
-fn prune(outputs: usize, inputs: usize, pattern: Pattern, format: QType, rng: &mut Rng) -> Tensor {
-    let mut data = Vec::with_capacity(outputs * inputs);
-    for _ in 0..outputs {
-        for from in (0..inputs).step_by(pattern.m) {
-            let len = pattern.m.min(inputs - from);
-            let mut kept = pattern.n.min(len);
-            for left in (1..=len).rev() {
-                let keep = rng.random_range(0..left) < kept;
-                kept -= usize::from(keep);
-                data.push(if keep { rng.random_range(format.min()..=format.max()) } else { 0 });
-            }
-        }
-    }
-    Tensor::new(&[outputs, inputs], data)
 }
 
 impl Block for NmArray {
@@ -157,7 +99,7 @@ impl Block for NmArray {
         let format = QType::signed(6);
         let small = Params {
             input: TensorType::frame(&[3, 8], QType::unsigned(5)),
-            weights: prune(6, 8, pattern, format, &mut rng),
+            weights: pattern.weights(&[6, 8], format, &mut rng),
             weight_format: format,
             bias: Some(Tensor::vector(vec![5, -300, 0, 77, 260, -1])),
             pattern,
@@ -168,7 +110,7 @@ impl Block for NmArray {
         let pattern = Pattern { n: 3, m: 8 };
         let ragged = Params {
             input: TensorType::step(&[5, 4], QType { bits: 7, frac: 2, signed: true }),
-            weights: prune(4, 20, pattern, format, &mut rng),
+            weights: pattern.weights(&[4, 20], format, &mut rng),
             pattern,
             bias: None,
             columns: 1,
@@ -176,12 +118,16 @@ impl Block for NmArray {
             ..small.clone()
         };
         let pattern = Pattern { n: 1, m: 2 };
-        let parallel =
-            Params { weights: prune(6, 8, pattern, format, &mut rng), pattern, columns: 6, ..small.clone() };
+        let parallel = Params {
+            weights: pattern.weights(&[6, 8], format, &mut rng),
+            pattern,
+            columns: 6,
+            ..small.clone()
+        };
         let pattern = Pattern { n: 1, m: 1 };
         let dense = Params {
             input: TensorType::frame(&[6], QType::signed(8)),
-            weights: prune(3, 6, pattern, QType::unsigned(4), &mut rng),
+            weights: pattern.weights(&[3, 6], QType::unsigned(4), &mut rng),
             weight_format: QType::unsigned(4),
             bias: None,
             pattern,
@@ -204,7 +150,7 @@ impl Block for NmArray {
         let bias = (0..outputs).map(|_| rng.random_range(-5000..5000)).collect();
         let mut p = Params {
             input: input.clone(),
-            weights: prune(outputs, inputs, pattern, weight_format, rng),
+            weights: pattern.weights(&[outputs, inputs], weight_format, rng),
             weight_format,
             bias: rng.random::<bool>().then(|| Tensor::vector(bias)),
             pattern,
@@ -219,9 +165,7 @@ impl Block for NmArray {
 
     fn interface(p: &Params) -> Result<Interface, Diagnostic> {
         p.input.check().map_err(|d| d.at("input"))?;
-        let Pattern { n, m } = p.pattern;
-        diag::in_range("m", m, 1..9).map_err(|d| d.at("pattern"))?;
-        diag::in_range("n", n, 1..m + 1).map_err(|d| d.at("pattern"))?;
+        p.pattern.check(8)?;
         let (len, row) = (p.input.len(), p.input.columns());
         let known = p.weights.shape.get(1).copied();
         if p.weights.shape.len() != 2

@@ -2,7 +2,7 @@
 
 use nervure_core::Tensor;
 
-use super::Pattern;
+use crate::shared::pattern::Pattern;
 
 /// Values and their places in the block, both `[block, slot, out]`, the last axis fastest.
 #[derive(Debug, Clone, PartialEq, Eq)]
