@@ -41,9 +41,9 @@ impl Pattern {
         diag::in_range("n", self.n, 1..self.m + 1).map_err(|d| d.at("pattern"))
     }
 
-    /// The first block of the rows of `weights` that does not have the pattern.
-    pub(crate) fn broken_by(self, weights: &Tensor) -> Option<Crowded> {
-        weights.rows().enumerate().find_map(|(row, weights)| {
+    /// The first block that does not have the pattern, of `weights` in rows of `inputs`.
+    pub(crate) fn broken_by(self, weights: &Tensor, inputs: usize) -> Option<Crowded> {
+        weights.data.chunks(inputs).enumerate().find_map(|(row, weights)| {
             weights.chunks(self.m).enumerate().find_map(|(block, weights)| {
                 let count = weights.iter().filter(|w| **w != 0).count();
                 let from = block * self.m;

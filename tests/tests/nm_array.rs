@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 const BLOCK: &str = "engine/nm_array";
 /// Arrays of [`random_arrays_are_exact`].
 const CASES: u64 = 200;
+/// One of so many is linted, too.
+const LINTED: u64 = 4;
 
 /// A random input: a map, rows, or one row.
 fn input(rng: &mut Rng) -> TensorType {
@@ -43,7 +45,11 @@ fn random_arrays_are_exact() {
         let built = Built::new(&network, target(), &Options::default());
         let built = built.unwrap_or_else(|d| panic!("seed {seed}: {d}"));
         let samples = noise(&network, 4, 2, rng);
-        built.check(&network, &samples, seed, None).err().map(|text| format!("seed {seed}: {text}"))
+        let mut wrong = built.check(&network, &samples, seed, None).err().into_iter().collect::<Vec<_>>();
+        if seed % LINTED == 0 {
+            wrong.extend(built.lint());
+        }
+        (!wrong.is_empty()).then(|| format!("seed {seed}: {}", wrong.join("\n")))
     });
     let wrong: Vec<String> = wrong.into_iter().flatten().collect();
     assert!(wrong.is_empty(), "{} of {count} arrays\n\n{}", wrong.len(), wrong.join("\n\n"));

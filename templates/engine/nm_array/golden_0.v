@@ -451,7 +451,7 @@ module example_nm_array (
   reg  [4-1:0] scale_q;  // the group's first part
   reg  [7-1:0] unit_q;   // the place's first part
   reg  [7-1:0] group_unit_q;
-  wire [7-1:0] next_group_unit = group_unit_q + 7'd4;
+  wire [7-1:0] next_group_unit = group_unit_q + 7'h4;
   always @(posedge clk)
     if (set) begin
       drain_from_q <= {CELL_BITS{1'b0}};
@@ -461,7 +461,7 @@ module example_nm_array (
       drain_group_q <= 1'd0;
     end else if (drain_end) begin
       drain_from_q <= {CELL_BITS{1'b0}};
-      scale_q <= scale_q + 4'd4;
+      scale_q <= scale_q + 4'h4;
       unit_q <= next_group_unit;
       group_unit_q <= next_group_unit;
       drain_group_q <= drain_group_q + 1'd1;

@@ -486,7 +486,7 @@ module example_nm_array (
   reg  [2-1:0] scale_q;  // the group's first part
   reg  [6-1:0] unit_q;   // the place's first part
   reg  [6-1:0] group_unit_q;
-  wire [6-1:0] next_group_unit = group_unit_q + 6'd1;
+  wire [6-1:0] next_group_unit = group_unit_q + 6'h1;
   always @(posedge clk)
     if (set) begin
       drain_from_q <= {CELL_BITS{1'b0}};
@@ -496,7 +496,7 @@ module example_nm_array (
       drain_group_q <= 1'd0;
     end else if (drain_end) begin
       drain_from_q <= {CELL_BITS{1'b0}};
-      scale_q <= scale_q + 2'd1;
+      scale_q <= scale_q + 2'h1;
       unit_q <= next_group_unit;
       group_unit_q <= next_group_unit;
       drain_group_q <= drain_group_q + 1'd1;

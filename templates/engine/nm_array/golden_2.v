@@ -466,7 +466,7 @@ module example_nm_array (
   reg  [3-1:0] scale_q;  // the group's first part
   reg  [5-1:0] unit_q;   // the place's first part
   reg  [5-1:0] group_unit_q;
-  wire [5-1:0] next_group_unit = group_unit_q + 5'd3;
+  wire [5-1:0] next_group_unit = group_unit_q + 5'h3;
   always @(posedge clk)
     if (set) begin
       drain_from_q <= {CELL_BITS{1'b0}};
@@ -476,7 +476,7 @@ module example_nm_array (
       drain_group_q <= 2'd0;
     end else if (drain_end) begin
       drain_from_q <= {CELL_BITS{1'b0}};
-      scale_q <= scale_q + 3'd3;
+      scale_q <= scale_q + 3'h3;
       unit_q <= next_group_unit;
       group_unit_q <= next_group_unit;
       drain_group_q <= drain_group_q + 2'd1;

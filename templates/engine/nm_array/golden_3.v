@@ -473,7 +473,7 @@ module example_nm_array (
   reg  [1-1:0] scale_q;  // the group's first part
   reg  [7-1:0] unit_q;   // the place's first part
   reg  [7-1:0] group_unit_q;
-  wire [7-1:0] next_group_unit = group_unit_q + 7'd1;
+  wire [7-1:0] next_group_unit = group_unit_q + 7'h1;
   always @(posedge clk)
     if (set) begin
       drain_from_q <= {CELL_BITS{1'b0}};
@@ -482,7 +482,7 @@ module example_nm_array (
       group_unit_q <= first_unit;
     end else if (drain_end) begin
       drain_from_q <= {CELL_BITS{1'b0}};
-      scale_q <= scale_q + 1'd1;
+      scale_q <= scale_q + 1'h1;
       unit_q <= next_group_unit;
       group_unit_q <= next_group_unit;
     end else if (next_place) begin

@@ -117,6 +117,11 @@ fn log2(n: usize) -> usize {
     n.trailing_zeros() as usize
 }
 
+/// Half of what a shift drops, in `bits` bits.
+fn half(bits: usize, shift: usize) -> String {
+    if shift == 1 { format!("{bits}'d1") } else { format!("{{{}'d1, {}'d0}}", bits - shift + 1, shift - 1) }
+}
+
 /// `name` in `to` bits, of which it has `from`.
 fn widen(name: &str, from: usize, to: usize) -> String {
     match to.checked_sub(from) {
@@ -207,13 +212,14 @@ fn finishing(p: &Params, stages: &[Stage], array: &Array, program: &Program, wid
         "max_places": places, "drain_place_bits": counter_bits(places), "parts": array.parts(), "part_bits": part_bits,
         "part_choices": parts(array.parts(), array.finish * widths.sum),
         "part_scale": widen("part_q", part_bits, scale_bits), "part_wide": widen("part_q", part_bits, store_bits),
+        "parts_scale": literal(array.parts() as i64, scale_bits), "parts_store": literal(array.parts() as i64, store_bits),
         "scale_bits": scale_bits, "scale_words": scales.max(2), "store_bits": store_bits,
         "store_units": array.word() / array.finish, "store_low": store_low.saturating_sub(1),
         "store_one": one("store", array.word() / array.finish),
         "store_word": format!("store_at[{}:{store_low}]", inner - 1),
         "finish_bits": widths.sum + widths.multiplier, "multiplier_bits": widths.multiplier,
         "shift": shift, "scaled_bits": scaled, "rounded_bits": rounded, "result_bits": widths.result,
-        "half": format!("{{{}'d1, {}'d0}}", scaled - shift + 1, shift - 1),
+        "half": half(scaled, shift),
         "zero_wide": extend("zero_point", widths.result, rounded + 1),
         "least_wide": extend("least", widths.result, rounded + 1), "most_wide": extend("most", widths.result, rounded + 1),
         "sum_bits": widths.sum, "stages": timing::finish(p.rescales()),

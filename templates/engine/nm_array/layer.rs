@@ -175,7 +175,8 @@ fn geometry(layer: &Layer, input: &TensorType) -> Result<([Axis; 2], usize, Vec<
 fn check_pattern(layer: &Layer, channels: usize) -> Result<(), Diagnostic> {
     let pattern = layer.pattern();
     pattern.check(16)?;
-    let Some(Crowded { row, inputs: [from, to], count, .. }) = pattern.broken_by(&layer.weights) else {
+    let Some(Crowded { row, inputs: [from, to], count, .. }) = pattern.broken_by(&layer.weights, channels)
+    else {
         return Ok(());
     };
     let taps = layer.weights.data.len() / channels / layer.weights.shape[0];

@@ -289,19 +289,19 @@ module example_sum_product_kernel (
         7'd89: looked_up_2 = 5'd0;
         default: looked_up_2 = 5'd0;
     endcase
-  wire signed [7:0] sum_4 = {3'd0, looked_up_2} + chosen_3;
-  wire signed [7:0] sum_5 = {3'd0, looked_up} + {chosen[6], chosen};
-  wire signed [8:0] sum_6 = {{2{x_2[6]}}, x_2} + {sum_5[7], sum_5};
-  wire signed [8:0] sum_7 = {{2{x_2[6]}}, x_2} + {sum_4[7], sum_4};
-  wire signed [8:0] difference_5 = {sum_4[7], sum_4} - {sum_5[7], sum_5};
-  wire signed [7:0] node_0 = sum_4_q2;
+  wire signed [7:0] sum_4 = {3'd0, looked_up} + {chosen[6], chosen};
+  wire signed [7:0] sum_5 = {3'd0, looked_up_2} + chosen_3;
+  wire signed [8:0] sum_6 = {{2{x_2[6]}}, x_2} + {sum_4[7], sum_4};
+  wire signed [8:0] sum_7 = {{2{x_2[6]}}, x_2} + {sum_5[7], sum_5};
+  wire signed [8:0] difference_5 = {sum_5[7], sum_5} - {sum_4[7], sum_4};
+  wire signed [7:0] node_0 = sum_5_q2;
   wire signed [8:0] sum_8 = sum_7 - 9'd11;
   wire signed [8:0] sum_9 = sum_6 - 9'd1;
   wire signed [8:0] sum_10 = sum_7 - 9'd9;
   wire signed [8:0] sum_11 = difference_5_q1 - 9'd10;
   wire signed [8:0] difference_6 = 9'd10 - difference_5_q1;
-  wire signed [7:0] sum_12 = sum_4_q1 - 8'd5;
-  wire signed [7:0] difference_7 = 8'd5 - sum_4_q1;
+  wire signed [7:0] sum_12 = sum_5_q1 - 8'd5;
+  wire signed [7:0] difference_7 = 8'd5 - sum_5_q1;
   wire flag_3 = $signed(sum_8_q1) >= $signed(sum_9_q1);
   wire [8:0] chosen_5 = flag_3 ? sum_11 : difference_6;
   wire [6:0] clamped_3 = (chosen_5 > 9'd89) ? 7'd89 : chosen_5[6:0];
@@ -710,8 +710,8 @@ module example_sum_product_kernel (
 
   reg signed [6:0] x_0_q1;
   reg signed [6:0] x_0_q2;
-  reg signed [7:0] sum_4_q1;
-  reg signed [7:0] sum_4_q2;
+  reg signed [7:0] sum_5_q1;
+  reg signed [7:0] sum_5_q2;
   reg signed [8:0] sum_6_q1;
   reg signed [8:0] sum_6_q2;
   reg signed [8:0] difference_5_q1;
@@ -728,8 +728,8 @@ module example_sum_product_kernel (
     if (en) begin
       x_0_q1 <= x_0;
       x_0_q2 <= x_0_q1;
-      sum_4_q1 <= sum_4;
-      sum_4_q2 <= sum_4_q1;
+      sum_5_q1 <= sum_5;
+      sum_5_q2 <= sum_5_q1;
       sum_6_q1 <= sum_6;
       sum_6_q2 <= sum_6_q1;
       difference_5_q1 <= difference_5;

@@ -74,7 +74,8 @@ impl Params {
 
     /// Errors: `E0208` naming the first block that holds too many weights.
     fn check_pattern(&self) -> Result<(), Diagnostic> {
-        let Some(Crowded { row, block, inputs: [from, to], count }) = self.pattern.broken_by(&self.weights)
+        let Some(Crowded { row, block, inputs: [from, to], count }) =
+            self.pattern.broken_by(&self.weights, self.inputs())
         else {
             return Ok(());
         };
